@@ -1,0 +1,14 @@
+//! The ground that every layer of Tandem stands on.
+//!
+//! * [`Error`]: one coded error type for every door (Rust, wire, SQL, command line).
+//! * [`Environment`]: the only way to time, randomness and threads below the
+//!   interfaces, so that one seed replays a whole run.
+
+mod environment;
+mod error;
+
+pub use environment::{
+    Clock, Environment, Random, SeededRandom, SimulatedClock, SystemClock, SystemRandom,
+    SystemThreads, Task, Threads,
+};
+pub use error::{Code, Error, Kind, Result};

@@ -1,0 +1,75 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tandem_base::Result;
+
+use crate::{Direction, KeyRange, WriteBatch};
+
+/// What has to be true before [`Storage::write`] returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Durability {
+    /// The batch survives the death of the process, not a power cut.
+    Buffered,
+    /// The batch survives a power cut.
+    #[default]
+    Sync,
+}
+
+/// A key with its value.
+pub type Entry = (Bytes, Bytes);
+
+/// An ordered scan. The first error ends it.
+pub type Entries<'a> = Box<dyn Iterator<Item = Result<Entry>> + Send + 'a>;
+
+/// An ordered map from bytes to bytes with atomic batches and snapshots.
+///
+/// Contract, checked by the conformance suite:
+/// * keys order as unsigned bytes, shorter first;
+/// * a batch is visible whole or not at all, to snapshots taken after it only;
+/// * a returned [`write`](Storage::write) is as durable as asked;
+/// * [`Durability::Sync`] makes every earlier `Buffered` batch durable too;
+/// * after a failed write or sync the engine is *poisoned*: that and every
+///   later write returns `STORE_FAILED` until the engine is opened again. A
+///   failed sync is never retried, because the operating system may have
+///   dropped the data that it could not write.
+pub trait Storage: Send + Sync {
+    /// The newest value of `key`.
+    ///
+    /// # Errors
+    /// `STORAGE_ERROR` or `CORRUPTED` when the bytes cannot be read.
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>>;
+
+    /// The whole state as it is now; later writes do not show in it.
+    ///
+    /// # Errors
+    /// `STORAGE_ERROR` when the engine cannot take a snapshot.
+    fn snapshot(&self) -> Result<Arc<dyn Snapshot>>;
+
+    /// Applies the batch atomically and makes it durable.
+    ///
+    /// # Errors
+    /// `STORE_FAILED`; the batch may or may not be there after reopening, but
+    /// never in part.
+    fn write(&self, batch: WriteBatch, durability: Durability) -> Result<()>;
+
+    /// A short name for logs and metrics: `memory`, `disk`.
+    fn name(&self) -> &'static str;
+
+    /// Roughly how many bytes the data takes where it is stored.
+    ///
+    /// # Errors
+    /// `STORAGE_ERROR` when the engine cannot tell.
+    fn approximate_size(&self) -> Result<u64>;
+}
+
+/// A consistent state of a [`Storage`].
+pub trait Snapshot: Send + Sync {
+    /// The value of `key` in this state.
+    ///
+    /// # Errors
+    /// `STORAGE_ERROR` or `CORRUPTED` when the bytes cannot be read.
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>>;
+
+    /// The entries of `range` in key order. Lazy: cost follows consumption.
+    fn scan(&self, range: &KeyRange, direction: Direction) -> Entries<'_>;
+}
