@@ -1,0 +1,65 @@
+//! How the one ordered key space of a store is divided: the first byte of a
+//! key names its space. The layers above add what follows the first byte.
+//!
+//! ```text
+//! 01 meta         'r' last revision · 's' schema revision
+//! 02 catalog      definitions of buckets and queries
+//! 03 counter      records per bucket, autoincrement
+//! 04 change log   <revision, u64 big-endian> → encoded commit
+//! 05 tombstone    version of a deleted record, until its log entry is trimmed
+//! 06 garbage      key prefixes that background work still has to remove
+//! 07 idempotency  <key> → first result of a commit
+//! 10 rows         <bucket id, u32> <encoded primary key> → row
+//! 20 index        <index id, u32> <encoded values> [<encoded primary key>]
+//! ```
+
+use bytes::Bytes;
+
+/// Space of the store-wide counters.
+pub const META: u8 = 0x01;
+/// Space of definitions. A commit that writes here changes the schema revision.
+pub const CATALOG: u8 = 0x02;
+/// Space of per-bucket counters.
+pub const COUNTER: u8 = 0x03;
+/// Space of the change log.
+pub const LOG: u8 = 0x04;
+/// Space of tombstones.
+pub const TOMBSTONE: u8 = 0x05;
+/// Space of prefixes still to be removed.
+pub const GARBAGE: u8 = 0x06;
+/// Space of first results by idempotency key.
+pub const IDEMPOTENCY: u8 = 0x07;
+/// Space of rows.
+pub const ROW: u8 = 0x10;
+/// Space of index entries.
+pub const INDEX: u8 = 0x20;
+
+/// Where the last revision is stored.
+pub const LAST_REVISION: &[u8] = &[META, b'r'];
+/// Where the revision of the last catalog change is stored.
+pub const SCHEMA_REVISION: &[u8] = &[META, b's'];
+
+/// The change log's key of a revision.
+#[must_use]
+pub fn log_key(revision: u64) -> Bytes {
+    let mut key = [0; 9];
+    key[0] = LOG;
+    key[1..].copy_from_slice(&revision.to_be_bytes());
+    Bytes::copy_from_slice(&key)
+}
+
+/// The revision of a change log key.
+#[must_use]
+pub fn log_revision(key: &[u8]) -> Option<u64> {
+    let revision = key.strip_prefix(&[LOG])?;
+    Some(u64::from_be_bytes(revision.try_into().ok()?))
+}
+
+/// Where the first result under an idempotency key is stored.
+#[must_use]
+pub fn idempotency_key(key: &[u8]) -> Bytes {
+    let mut full = Vec::with_capacity(key.len() + 1);
+    full.push(IDEMPOTENCY);
+    full.extend_from_slice(key);
+    full.into()
+}

@@ -1,0 +1,142 @@
+use std::collections::btree_map;
+use std::iter::Peekable;
+
+use bytes::Bytes;
+use tandem_base::Result;
+use tandem_storage::{Direction, Entries, KeyRange};
+
+use crate::transaction::Transaction;
+
+/// One entry of a merged scan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MergedEntry {
+    /// The key.
+    pub key: Bytes,
+    /// The value.
+    pub value: Bytes,
+    /// Whether the transaction itself wrote it.
+    pub own: bool,
+}
+
+type Own<'a> = Box<dyn Iterator<Item = (&'a Bytes, &'a Option<Bytes>)> + Send + 'a>;
+
+/// Committed entries at the transaction's view overlaid with its own writes,
+/// in key order. What has been consumed when it is dropped is what the
+/// transaction has read.
+pub struct Merged<'a> {
+    transaction: &'a Transaction,
+    committed: Peekable<Entries<'a>>,
+    own: Peekable<Own<'a>>,
+    range: KeyRange,
+    direction: Direction,
+    tracked: bool,
+    last: Option<Bytes>,
+    exhausted: bool,
+}
+
+impl<'a> Merged<'a> {
+    pub(crate) fn new(
+        transaction: &'a Transaction,
+        committed: Entries<'a>,
+        own: btree_map::Range<'a, Bytes, Option<Bytes>>,
+        range: KeyRange,
+        direction: Direction,
+        tracked: bool,
+    ) -> Self {
+        let own: Own<'a> = match direction {
+            Direction::Forward => Box::new(own),
+            Direction::Reverse => Box::new(own.rev()),
+        };
+        Self {
+            transaction,
+            committed: committed.peekable(),
+            own: own.peekable(),
+            range,
+            direction,
+            tracked,
+            last: None,
+            exhausted: false,
+        }
+    }
+
+    /// Which side has the next key in scan order.
+    fn next_side(&mut self) -> Side {
+        match (self.committed.peek(), self.own.peek()) {
+            (None, None) => Side::Neither,
+            (Some(_), None) | (Some(Err(_)), _) => Side::Committed,
+            (None, Some(_)) => Side::Own,
+            (Some(Ok((committed, _))), Some((own, _))) => {
+                let order = match self.direction {
+                    Direction::Forward => committed.cmp(own),
+                    Direction::Reverse => (*own).cmp(committed),
+                };
+                match order {
+                    std::cmp::Ordering::Less => Side::Committed,
+                    std::cmp::Ordering::Greater => Side::Own,
+                    std::cmp::Ordering::Equal => Side::Both,
+                }
+            }
+        }
+    }
+}
+
+enum Side {
+    Neither,
+    Committed,
+    Own,
+    Both,
+}
+
+impl Iterator for Merged<'_> {
+    type Item = Result<MergedEntry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let side = self.next_side();
+            match side {
+                Side::Neither => {
+                    self.exhausted = true;
+                    return None;
+                }
+                Side::Committed => match self.committed.next()? {
+                    Ok((key, value)) => {
+                        self.last = Some(key.clone());
+                        return Some(Ok(MergedEntry { key, value, own: false }));
+                    }
+                    Err(error) => return Some(Err(error)),
+                },
+                Side::Own | Side::Both => {
+                    if matches!(side, Side::Both) {
+                        self.committed.next();
+                    }
+                    let (key, value) = self.own.next()?;
+                    self.last = Some(key.clone());
+                    if let Some(value) = value {
+                        let (key, value) = (key.clone(), value.clone());
+                        return Some(Ok(MergedEntry { key, value, own: true }));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Merged<'_> {
+    fn drop(&mut self) {
+        if !self.tracked {
+            return;
+        }
+        let read = match (&self.last, self.exhausted) {
+            (_, true) => self.range.clone(),
+            (None, false) => return,
+            (Some(last), false) => match self.direction {
+                Direction::Forward => {
+                    let end = KeyRange::point(last).end;
+                    KeyRange { start: self.range.start.clone(), end }
+                }
+                Direction::Reverse => KeyRange { start: last.clone(), end: self.range.end.clone() },
+            },
+        };
+        self.transaction.track_range(read);
+    }
+}

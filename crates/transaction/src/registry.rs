@@ -1,0 +1,191 @@
+//! The transactions that are open now.
+//!
+//! The registry answers three questions of the shared side: below which
+//! revision nobody needs the recent commits any more, which transactions have
+//! run out of time, and how many there are. A transaction's state itself stays
+//! with its connection.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tandem_base::{Clock, Code, Error, Result};
+
+use crate::limits::TransactionLimits;
+use crate::view::{Read, View};
+
+/// Identifies an open transaction within its store.
+pub type TransactionId = u64;
+
+const OPEN: u8 = 0;
+const ENDING: u8 = 1;
+const EXPIRED: u8 = 2;
+
+/// The shared face of one open transaction.
+#[derive(Debug)]
+pub struct ActiveTransaction {
+    id: TransactionId,
+    phase: AtomicU8,
+    last_used_ms: AtomicU64,
+    deadline: Duration,
+    idle: Duration,
+}
+
+impl ActiveTransaction {
+    /// The transaction's id.
+    #[must_use]
+    pub fn id(&self) -> TransactionId {
+        self.id
+    }
+
+    /// When it will have been open for too long, by the monotonic clock.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// Whether a time limit has ended it.
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == EXPIRED
+    }
+
+    pub(crate) fn touch(&self, now: Duration) {
+        self.last_used_ms.store(millis(now), Ordering::Relaxed);
+    }
+
+    /// Ends it if a limit has passed. From then on it cannot commit.
+    pub(crate) fn expire_if_due(&self, now: Duration) -> bool {
+        let idle_since = Duration::from_millis(self.last_used_ms.load(Ordering::Relaxed));
+        let due = now >= self.deadline || now.saturating_sub(idle_since) >= self.idle;
+        due && self
+            .phase
+            .compare_exchange(OPEN, EXPIRED, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// Claims the right to commit; fails when a time limit was faster.
+    pub(crate) fn start_ending(&self) -> bool {
+        self.phase.compare_exchange(OPEN, ENDING, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+}
+
+/// All open transactions of a store.
+#[derive(Debug, Default)]
+pub struct Registry {
+    state: Mutex<State>,
+    next_id: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: BTreeMap<TransactionId, (Arc<ActiveTransaction>, u64)>,
+    pinned: BTreeSet<(u64, TransactionId)>,
+}
+
+impl Registry {
+    /// Registers a transaction that begins at the view that `current` returns.
+    /// The view is taken under the registry's lock, so that no commit after it
+    /// can be forgotten before the transaction is known.
+    ///
+    /// # Errors
+    /// `LIMIT_EXCEEDED` when too many transactions are open.
+    pub fn begin(
+        &self,
+        clock: &dyn Clock,
+        limits: &TransactionLimits,
+        total: Duration,
+        idle: Duration,
+        current: impl FnOnce() -> Arc<View>,
+    ) -> Result<(Arc<ActiveTransaction>, Arc<View>)> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed) + 1;
+        let now = clock.monotonic();
+        let active = Arc::new(ActiveTransaction {
+            id,
+            phase: AtomicU8::new(OPEN),
+            last_used_ms: AtomicU64::new(millis(now)),
+            deadline: now.saturating_add(total),
+            idle,
+        });
+        let mut state = self.lock();
+        if state.open.len() >= limits.open_transactions {
+            let (max, actual) = (limits.open_transactions as u64, state.open.len() as u64);
+            return Err(Error::limit("openTransactions", max, actual));
+        }
+        let view = current();
+        state.open.insert(id, (active.clone(), view.revision()));
+        state.pinned.insert((view.revision(), id));
+        Ok((active, view))
+    }
+
+    /// Moves the transaction to a newer view.
+    pub fn move_to(&self, id: TransactionId, current: impl FnOnce() -> Arc<View>) -> Arc<View> {
+        let mut state = self.lock();
+        let view = current();
+        if let Some((active, pinned)) = state.open.get(&id).cloned() {
+            state.pinned.remove(&(pinned, id));
+            state.pinned.insert((view.revision(), id));
+            state.open.insert(id, (active, view.revision()));
+        }
+        view
+    }
+
+    /// Forgets the transaction.
+    pub fn end(&self, id: TransactionId) {
+        let mut state = self.lock();
+        if let Some((_, pinned)) = state.open.remove(&id) {
+            state.pinned.remove(&(pinned, id));
+        }
+    }
+
+    /// The oldest revision that an open transaction began at.
+    #[must_use]
+    pub fn oldest_revision(&self) -> Option<u64> {
+        self.lock().pinned.first().map(|(revision, _)| *revision)
+    }
+
+    /// How many transactions are open.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().open.len()
+    }
+
+    /// Whether no transaction is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Ends every transaction whose time is over and returns their ids.
+    pub fn expire(&self, now: Duration) -> Vec<TransactionId> {
+        let mut state = self.lock();
+        let due: Vec<_> = state
+            .open
+            .values()
+            .filter(|(active, _)| active.expire_if_due(now))
+            .map(|(active, revision)| (active.id, *revision))
+            .collect();
+        for (id, pinned) in &due {
+            state.open.remove(id);
+            state.pinned.remove(&(*pinned, *id));
+        }
+        due.into_iter().map(|(id, _)| id).collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The answer to any use of a transaction that a time limit has ended.
+pub(crate) fn expired_error() -> Error {
+    Error::new(
+        Code::TransactionExpired,
+        "The transaction exceeded its time limit and was rolled back",
+    )
+}

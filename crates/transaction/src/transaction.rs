@@ -1,0 +1,616 @@
+//! One connection's transaction: its view, write set, read set and savepoints.
+//!
+//! A transaction is used by one caller at a time and shares nothing with other
+//! transactions but the [`Coordination`]. Its life:
+//!
+//! ```text
+//! begin ──> open ──commit──> finished
+//!             │ ├──rollback, drop──> finished     nothing was written
+//!             │ └──conflict, deadlock──> aborted  only rollback is answered
+//!             └──time limit──> expired            rolled back already
+//! ```
+//!
+//! Work happens in *statements*: each begins by checking that the transaction
+//! is usable (and, under read committed, by moving to the newest view) and
+//! undoes itself when it fails, so that a failed statement leaves the
+//! transaction as it was before that statement.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tandem_base::{Code, Error, Result};
+use tandem_storage::{Direction, KeyRange};
+
+use crate::coordination::{CommitOptions, CommitRequest, Coordination, Receipt, Work};
+use crate::guard::{Guard, GuardCheck};
+use crate::isolation::Isolation;
+use crate::merge::Merged;
+use crate::read_set::ReadSet;
+use crate::registry::{ActiveTransaction, TransactionId, expired_error};
+use crate::statistics::Statistics;
+use crate::view::{Read, View};
+use crate::write_set::{RowWrite, WriteSet, bounds};
+
+/// How a transaction is begun.
+#[derive(Clone, Debug, Default)]
+pub struct TransactionOptions {
+    /// Which anomalies it may meet.
+    pub isolation: Isolation,
+    /// Refuse writes with `READ_ONLY`.
+    pub read_only: bool,
+    /// How long it may be open in all; `None` = the store's limit, which is
+    /// also the most that can be asked for.
+    pub total_time: Option<Duration>,
+    /// How long it may be unused; as `total_time`.
+    pub idle_time: Option<Duration>,
+}
+
+/// Index entries that follow from one row's change, for the own reads of a
+/// transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IndexDelta {
+    /// Entries that are not there any more.
+    pub removes: Vec<Bytes>,
+    /// Entries that are there now.
+    pub puts: Vec<(Bytes, Bytes)>,
+}
+
+enum Status {
+    Open,
+    /// A conflict ended it; only rollback is answered.
+    Aborted,
+    /// A time limit ended it.
+    Expired,
+    /// Committed or rolled back.
+    Finished,
+}
+
+/// See the [module](self).
+pub struct Transaction {
+    coordination: Arc<dyn Coordination>,
+    /// `None` for a read that is over before anybody needs to know of it.
+    active: Option<Arc<ActiveTransaction>>,
+    isolation: Isolation,
+    read_only: bool,
+    view: Arc<View>,
+    writes: WriteSet,
+    reads: Mutex<ReadSet>,
+    has_read: std::sync::atomic::AtomicBool,
+    status: Status,
+}
+
+impl Transaction {
+    /// Begins a transaction at the newest published revision.
+    ///
+    /// # Errors
+    /// `LIMIT_EXCEEDED` when too many are open; `STORAGE_ERROR`.
+    pub fn begin(
+        coordination: Arc<dyn Coordination>,
+        options: &TransactionOptions,
+    ) -> Result<Self> {
+        let limits = coordination.limits();
+        let total =
+            options.total_time.map_or(limits.total_time, |time| time.min(limits.total_time));
+        let idle = options.idle_time.map_or(limits.idle_time, |time| time.min(limits.idle_time));
+        let newest = coordination.view()?;
+        let (active, view) = coordination.registry().begin(
+            &*coordination.environment().clock,
+            limits,
+            total,
+            idle,
+            || coordination.view().unwrap_or(newest),
+        )?;
+        Statistics::add(&coordination.statistics().begun, 1);
+        Ok(Self::new(coordination, Some(active), options.isolation, options.read_only, view))
+    }
+
+    /// A read-only transaction for one read: it takes the newest view and is
+    /// not registered, so beginning and ending it costs next to nothing. It
+    /// has no time limit.
+    ///
+    /// # Errors
+    /// `STORAGE_ERROR`.
+    pub fn read(coordination: Arc<dyn Coordination>) -> Result<Self> {
+        let view = coordination.view()?;
+        Ok(Self::new(coordination, None, Isolation::Snapshot, true, view))
+    }
+
+    fn new(
+        coordination: Arc<dyn Coordination>,
+        active: Option<Arc<ActiveTransaction>>,
+        isolation: Isolation,
+        read_only: bool,
+        view: Arc<View>,
+    ) -> Self {
+        let reads = Mutex::new(ReadSet::new(coordination.limits().read_set_entries));
+        Self {
+            coordination,
+            active,
+            isolation,
+            read_only,
+            view,
+            writes: WriteSet::default(),
+            reads,
+            has_read: false.into(),
+            status: Status::Open,
+        }
+    }
+
+    /// The transaction's id in the registry; 0 for a [`read`](Self::read).
+    #[must_use]
+    pub fn id(&self) -> TransactionId {
+        self.active.as_ref().map_or(0, |active| active.id())
+    }
+
+    /// The chosen level.
+    #[must_use]
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
+    }
+
+    /// Whether writes are refused.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Whether statements are still accepted.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.status, Status::Open)
+            && self.active.as_ref().is_none_or(|active| !active.is_expired())
+    }
+
+    /// What the transaction reads.
+    #[must_use]
+    pub fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
+    /// What the transaction writes.
+    #[must_use]
+    pub fn writes(&self) -> &WriteSet {
+        &self.writes
+    }
+
+    /// How much of its total time is left.
+    #[must_use]
+    pub fn remaining_time(&self) -> Option<Duration> {
+        let active = self.active.as_ref()?;
+        Some(active.deadline().saturating_sub(self.coordination.environment().clock.monotonic()))
+    }
+
+    /// The shared side.
+    #[must_use]
+    pub fn coordination(&self) -> &Arc<dyn Coordination> {
+        &self.coordination
+    }
+
+    // ------------------------------------------------------------ statements
+
+    /// Runs a reading statement.
+    ///
+    /// # Errors
+    /// `TRANSACTION_ABORTED`, `TRANSACTION_EXPIRED`, `TRANSACTION_NOT_FOUND`
+    /// when the transaction is over; otherwise what `body` answers.
+    pub fn read_statement<T>(&mut self, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.begin_statement()?;
+        let result = body(self);
+        self.end_statement(result)
+    }
+
+    /// Runs a writing statement; when it fails, everything that it wrote is
+    /// undone.
+    ///
+    /// # Errors
+    /// As [`read_statement`](Self::read_statement); `READ_ONLY`;
+    /// `LIMIT_EXCEEDED` when the write set has become too large.
+    pub fn write_statement<T>(&mut self, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.begin_statement()?;
+        if self.read_only {
+            return Err(Error::new(Code::ReadOnly, "The transaction is read-only"));
+        }
+        let mark = self.writes.mark();
+        let result = body(self).and_then(|value| {
+            let (max, actual) = (self.coordination.limits().write_set_bytes, self.writes.bytes());
+            if actual > max {
+                return Err(Error::limit("transactionBytes", max as u64, actual as u64));
+            }
+            Ok(value)
+        });
+        if result.is_err() {
+            self.writes.undo_to(mark);
+        }
+        self.end_statement(result)
+    }
+
+    fn begin_statement(&mut self) -> Result<()> {
+        self.ensure_open()?;
+        if self.isolation == Isolation::ReadCommitted && self.active.is_some() {
+            // With writes pending, the registry keeps the older pin, so that
+            // what they were derived from can still be compared at commit.
+            self.view = if self.writes.is_empty() {
+                let newest = self.coordination.view()?;
+                let coordination = &self.coordination;
+                coordination.registry().move_to(self.id(), || coordination.view().unwrap_or(newest))
+            } else {
+                self.coordination.view()?
+            };
+        }
+        Ok(())
+    }
+
+    fn end_statement<T>(&mut self, result: Result<T>) -> Result<T> {
+        self.touch();
+        if let Err(error) = &result
+            && matches!(error.code(), Code::Conflict | Code::Deadlock)
+        {
+            self.abort();
+        }
+        result
+    }
+
+    fn ensure_open(&mut self) -> Result<()> {
+        if matches!(self.status, Status::Open)
+            && let Some(active) = &self.active
+        {
+            let now = self.coordination.environment().clock.monotonic();
+            if active.expire_if_due(now) {
+                Statistics::add(&self.coordination.statistics().expired, 1);
+            }
+            if active.is_expired() {
+                self.release(Status::Expired);
+            } else {
+                active.touch(now);
+            }
+        }
+        match self.status {
+            Status::Open => Ok(()),
+            Status::Aborted => Err(Error::new(
+                Code::TransactionAborted,
+                "The transaction was aborted by an earlier conflict; roll it back",
+            )),
+            Status::Expired => Err(expired_error()),
+            Status::Finished => {
+                Err(Error::new(Code::TransactionNotFound, "The transaction has already ended"))
+            }
+        }
+    }
+
+    fn touch(&self) {
+        if let Some(active) = &self.active {
+            active.touch(self.coordination.environment().clock.monotonic());
+        }
+    }
+
+    // ----------------------------------------------------------------- reads
+
+    /// The value of `key`, own writes first; remembered as read.
+    ///
+    /// # Errors
+    /// `STORAGE_ERROR`, `CORRUPTED`.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        self.track_point(key);
+        self.get_untracked(key)
+    }
+
+    /// As [`get`](Self::get), without remembering: for rows that the statement
+    /// goes on to write (the write itself is validated) and for what a
+    /// [`Guard`] watches.
+    ///
+    /// # Errors
+    /// `STORAGE_ERROR`, `CORRUPTED`.
+    pub fn get_untracked(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        match self.writes.overlay_value(key) {
+            Some(own) => Ok(own.clone()),
+            None => self.view.get(key),
+        }
+    }
+
+    /// The entries of `range`, own writes merged in, in key order; what the
+    /// iterator has passed is remembered as read when it is dropped.
+    pub fn scan(&self, range: &KeyRange, direction: Direction) -> Merged<'_> {
+        self.merged(range, direction, true)
+    }
+
+    /// As [`scan`](Self::scan), without remembering.
+    pub fn scan_untracked(&self, range: &KeyRange, direction: Direction) -> Merged<'_> {
+        self.merged(range, direction, false)
+    }
+
+    fn merged(&self, range: &KeyRange, direction: Direction, tracked: bool) -> Merged<'_> {
+        let own = self.writes.overlay().range::<[u8], _>(bounds(range));
+        let committed = self.view.scan(range, direction);
+        Merged::new(self, committed, own, range.clone(), direction, tracked)
+    }
+
+    /// Remembers that `key` was read.
+    pub fn track_point(&self, key: &[u8]) {
+        if self.tracks_reads() {
+            self.read_set().add_point(key);
+        }
+    }
+
+    /// Remembers that every key of `range` was read.
+    pub fn track_range(&self, range: KeyRange) {
+        if self.tracks_reads() {
+            self.read_set().add_range(range);
+        }
+    }
+
+    fn tracks_reads(&self) -> bool {
+        self.has_read.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.isolation == Isolation::Serializable && !self.read_only
+    }
+
+    fn read_set(&self) -> MutexGuard<'_, ReadSet> {
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // ---------------------------------------------------------------- writes
+
+    /// Writes one row and the index entries that follow, for the own reads of
+    /// this transaction. `current` is the row as [`get_untracked`] shows it.
+    ///
+    /// Call it inside a [`write_statement`](Self::write_statement).
+    ///
+    /// [`get_untracked`]: Self::get_untracked
+    pub fn write(
+        &mut self,
+        key: &Bytes,
+        current: Option<&Bytes>,
+        after: Option<Bytes>,
+        expected_version: Option<u64>,
+        delta: IndexDelta,
+    ) {
+        let seen_at = self.view.revision();
+        self.writes.write_row(key, current, seen_at, after, expected_version);
+        self.overlay(delta);
+    }
+
+    /// Adds derived entries to the own reads without a row change: the entries
+    /// of an index that this transaction has just defined.
+    pub fn overlay(&mut self, delta: IndexDelta) {
+        for entry in delta.removes {
+            self.writes.write_overlay(entry, None);
+        }
+        for (entry, value) in delta.puts {
+            self.writes.write_overlay(entry, Some(value));
+        }
+    }
+
+    /// The net effect of this transaction on the row at `key`.
+    #[must_use]
+    pub fn own_write(&self, key: &[u8]) -> Option<&RowWrite> {
+        self.writes.row(key)
+    }
+
+    /// Demands that nothing in `range` changes between now and the commit, at
+    /// every isolation level.
+    pub fn guard_unchanged(&mut self, range: KeyRange, error: Error) {
+        self.guard(range, GuardCheck::Unchanged, error);
+    }
+
+    /// Demands that `key` exists when the transaction commits, at every
+    /// isolation level.
+    pub fn guard_exists(&mut self, key: &[u8], error: Error) {
+        self.guard(KeyRange::point(key), GuardCheck::Exists, error);
+    }
+
+    fn guard(&mut self, range: KeyRange, check: GuardCheck, error: Error) {
+        let known =
+            self.writes.guards().iter().any(|guard| guard.check == check && guard.range == range);
+        if !known {
+            let seen_at = self.view.revision();
+            self.writes.add_guard(Guard { range, check, seen_at, error });
+        }
+    }
+
+    // ------------------------------------------------------------ savepoints
+
+    /// Opens a savepoint. Savepoints nest; the same name may be open twice.
+    ///
+    /// # Errors
+    /// `LIMIT_EXCEEDED` for too many; and when the transaction is over.
+    pub fn savepoint(&mut self, name: &str) -> Result<()> {
+        self.ensure_open()?;
+        let (max, open) = (self.coordination.limits().savepoints, self.writes.savepoint_count());
+        if open >= max {
+            return Err(Error::limit("savepoints", max as u64, open as u64));
+        }
+        self.writes.savepoint(name);
+        Ok(())
+    }
+
+    /// Undoes what was written after the innermost savepoint of that name. The
+    /// savepoint stays open. Cost: what is undone.
+    ///
+    /// # Errors
+    /// `SAVEPOINT_NOT_FOUND`; and when the transaction is over.
+    pub fn rollback_to(&mut self, name: &str) -> Result<()> {
+        self.ensure_open()?;
+        self.writes.rollback_to(name)
+    }
+
+    /// Forgets the innermost savepoint of that name; its writes stay.
+    ///
+    /// # Errors
+    /// `SAVEPOINT_NOT_FOUND`; and when the transaction is over.
+    pub fn release_savepoint(&mut self, name: &str) -> Result<()> {
+        self.ensure_open()?;
+        self.writes.release(name)
+    }
+
+    // ----------------------------------------------------------------- locks
+
+    /// Locks the row at `key` to the end of the transaction, waiting up to
+    /// `wait` for its present owner. Afterwards the transaction sees the row
+    /// as it is now: under snapshot and serializable its view is moved forward
+    /// if nothing that it has read or written changed meanwhile.
+    ///
+    /// Call it inside a statement.
+    ///
+    /// # Errors
+    /// `LOCK_TIMEOUT`, `DEADLOCK`, `LIMIT_EXCEEDED`; `CONFLICT` when the row
+    /// was changed after the begin revision and the view cannot be moved.
+    pub fn lock(&mut self, key: &Bytes, wait: Option<Duration>) -> Result<()> {
+        let wait = wait.unwrap_or(self.coordination.limits().lock_wait);
+        let clock = &*self.coordination.environment().clock;
+        let outcome = self.coordination.locks().lock(clock, self.id(), key, wait);
+        self.count_lock(&outcome);
+        outcome?;
+        // The reaper may have released our locks while we waited for this one.
+        if self.active.as_ref().is_some_and(|active| active.is_expired()) {
+            self.coordination.locks().release_all(self.id());
+        }
+        self.renew_view(key)
+    }
+
+    /// Waits until no other transaction holds a lock on the row at `key`. Every
+    /// writing statement calls it before it reads the row.
+    ///
+    /// # Errors
+    /// As [`lock`](Self::lock).
+    pub fn wait_for_lock(&mut self, key: &Bytes) -> Result<()> {
+        if self.coordination.locks().is_empty() {
+            return Ok(());
+        }
+        let clock = &*self.coordination.environment().clock;
+        let wait = self.coordination.limits().lock_wait;
+        let outcome = self.coordination.locks().pass_by(clock, self.id(), key, wait);
+        self.count_lock(&outcome);
+        if outcome? {
+            self.renew_view(key)?;
+        }
+        Ok(())
+    }
+
+    fn count_lock(&self, outcome: &Result<bool>) {
+        let statistics = self.coordination.statistics();
+        match outcome {
+            Ok(false) => {}
+            Ok(true) => Statistics::add(&statistics.lock_waits, 1),
+            Err(error) if error.code() == Code::Deadlock => {
+                Statistics::add(&statistics.deadlocks, 1)
+            }
+            Err(_) => Statistics::add(&statistics.lock_timeouts, 1),
+        }
+    }
+
+    /// After a wait: see the row at `key` as it is now, or say that it changed.
+    fn renew_view(&mut self, key: &Bytes) -> Result<()> {
+        let nothing = ReadSet::new(1);
+        let from = self.view.revision();
+        let only_key = |advance| {
+            let mut keys = std::iter::once(key);
+            self.coordination.refresh(advance, from, &nothing, &mut keys)
+        };
+        let renewed = match self.isolation {
+            Isolation::ReadCommitted => {
+                self.coordination.refresh(None, from, &nothing, &mut std::iter::empty())?
+            }
+            Isolation::Snapshot if self.has_read.load(std::sync::atomic::Ordering::Relaxed) => None,
+            Isolation::Snapshot | Isolation::Serializable => {
+                let reads = self.read_set();
+                let mut keys = self.writes.rows().map(|(key, _)| key);
+                self.coordination.refresh(Some(self.id()), from, &reads, &mut keys)?
+            }
+        };
+        match renewed {
+            Some(view) => self.view = view,
+            None if only_key(None)?.is_some() => {}
+            None => {
+                return Err(Error::new(
+                    Code::Conflict,
+                    "The locked record was changed after this transaction began",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    // ------------------------------------------------------------------- end
+
+    /// Commits. Whatever the answer, the transaction is over afterwards: a
+    /// failed commit leaves it aborted.
+    ///
+    /// # Errors
+    /// `CONFLICT`, `ALREADY_EXISTS` and other violations: nothing happened.
+    /// `STORE_FAILED`: reopen the store to learn whether it happened.
+    pub fn commit(&mut self, options: CommitOptions) -> Result<Receipt> {
+        self.ensure_open()?;
+        if self.writes.is_empty() && options.idempotency.is_none() {
+            let revision = self.view.revision();
+            self.release(Status::Finished);
+            return Ok(Receipt { revision, changes: 0, commit: None, replayed: None });
+        }
+        if self.active.as_ref().is_some_and(|active| !active.start_ending()) {
+            self.release(Status::Expired);
+            return Err(expired_error());
+        }
+        let (id, begin) = (self.id(), self.begin_revision());
+        let writes = std::mem::take(&mut self.writes);
+        let reads = std::mem::replace(&mut *self.read_set(), ReadSet::new(1));
+        let work = Work::Transaction { id, isolation: self.isolation, begin, reads, writes };
+        let result = self.coordination.commit(CommitRequest { work, options });
+        self.release(if result.is_ok() { Status::Finished } else { Status::Aborted });
+        result
+    }
+
+    fn begin_revision(&self) -> u64 {
+        match self.isolation {
+            // Its reads are not validated; what matters is the oldest row that
+            // an intent was built on.
+            Isolation::ReadCommitted => self
+                .writes
+                .rows()
+                .map(|(_, write)| write.seen_at)
+                .chain(self.writes.guards().iter().map(|guard| guard.seen_at))
+                .min()
+                .unwrap_or_else(|| self.view.revision()),
+            Isolation::Snapshot | Isolation::Serializable => self.view.revision(),
+        }
+    }
+
+    /// Forgets everything. Safe to call in any state.
+    pub fn rollback(&mut self) {
+        self.release(Status::Finished);
+    }
+
+    /// Ends the transaction after a conflict: its locks and memory are freed,
+    /// and only rollback is answered.
+    pub fn abort(&mut self) {
+        if matches!(self.status, Status::Open) {
+            self.release(Status::Aborted);
+        }
+    }
+
+    fn release(&mut self, status: Status) {
+        self.status = status;
+        self.writes = WriteSet::default();
+        *self.read_set() = ReadSet::new(1);
+        if let Some(active) = &self.active {
+            self.coordination.registry().end(active.id());
+            self.coordination.locks().release_all(active.id());
+        }
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if matches!(self.status, Status::Open) {
+            self.release(Status::Finished);
+        }
+    }
+}
+
+impl std::fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transaction")
+            .field("id", &self.id())
+            .field("isolation", &self.isolation)
+            .field("revision", &self.view.revision())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,331 @@
+//! A transaction's net effect per record, and the undo log over it.
+//!
+//! The write set keeps two ordered maps. `rows` has one entry per record key
+//! with the row as it was first seen and as it is to be; `overlay` has the
+//! same rows *and the index entries derived from them*, so that every scan of
+//! the key space merges the own writes by nothing but key order.
+//!
+//! ```text
+//! insert → update     one insert            before none, after new
+//! insert → delete     nothing               (entry removed)
+//! update → update     one update            before kept, after new
+//! delete → insert     replace               before kept, after new
+//! ```
+//!
+//! Each step pushes what it replaced onto the undo log. A savepoint is a
+//! position in that log: rolling back pops to it and costs what is undone.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use tandem_base::{Code, Error, Result};
+use tandem_storage::KeyRange;
+
+use crate::guard::Guard;
+
+/// The net effect of a transaction on one record.
+#[derive(Clone, Debug)]
+pub struct RowWrite {
+    /// The row when the transaction first wrote it; `None` = it did not exist.
+    pub before: Option<Bytes>,
+    /// The revision as of which `before` was read.
+    pub seen_at: u64,
+    /// The row to be; `None` = delete.
+    pub after: Option<Bytes>,
+    /// The version that the caller said the committed row must have.
+    pub expected_version: Option<u64>,
+    /// The place in the order in which the transaction first wrote records.
+    pub ordinal: u32,
+}
+
+/// A position to which the write set can be rolled back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark(usize);
+
+enum Undo {
+    Row { key: Bytes, previous: Option<RowWrite> },
+    Overlay { key: Bytes, previous: Option<Option<Bytes>> },
+    Guard,
+}
+
+/// Net effects, derived entries, guards and savepoints of one transaction.
+#[derive(Default)]
+pub struct WriteSet {
+    rows: BTreeMap<Bytes, RowWrite>,
+    overlay: BTreeMap<Bytes, Option<Bytes>>,
+    guards: Vec<Guard>,
+    undo: Vec<Undo>,
+    savepoints: Vec<(String, Mark)>,
+    next_ordinal: u32,
+    bytes: usize,
+}
+
+impl WriteSet {
+    /// Whether committing would change nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The number of records with a net effect.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Approximate bytes held, undo log included.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The net effect on the record at `key`.
+    #[must_use]
+    pub fn row(&self, key: &[u8]) -> Option<&RowWrite> {
+        self.rows.get(key)
+    }
+
+    /// The net effects in key order.
+    pub fn rows(&self) -> impl Iterator<Item = (&Bytes, &RowWrite)> {
+        self.rows.iter()
+    }
+
+    /// The net effects on keys of `range`, in key order.
+    pub fn rows_in(&self, range: &KeyRange) -> impl Iterator<Item = (&Bytes, &RowWrite)> {
+        self.rows.range::<[u8], _>(bounds(range))
+    }
+
+    /// The net effects in the order in which the records were first written.
+    #[must_use]
+    pub fn rows_in_order(&self) -> Vec<(&Bytes, &RowWrite)> {
+        let mut rows: Vec<_> = self.rows.iter().collect();
+        rows.sort_unstable_by_key(|(_, write)| write.ordinal);
+        rows
+    }
+
+    /// Conditions to be checked at commit at every isolation level.
+    #[must_use]
+    pub fn guards(&self) -> &[Guard] {
+        &self.guards
+    }
+
+    /// Own writes over the whole key space: rows and derived entries.
+    pub(crate) fn overlay(&self) -> &BTreeMap<Bytes, Option<Bytes>> {
+        &self.overlay
+    }
+
+    pub(crate) fn overlay_value(&self, key: &[u8]) -> Option<&Option<Bytes>> {
+        self.overlay.get(key)
+    }
+
+    /// Records the new state of a row. `current` is the row as the transaction
+    /// saw it just now, at revision `seen_at`.
+    pub(crate) fn write_row(
+        &mut self,
+        key: &Bytes,
+        current: Option<&Bytes>,
+        seen_at: u64,
+        after: Option<Bytes>,
+        expected_version: Option<u64>,
+    ) {
+        let previous = self.rows.get(key).cloned();
+        let next = match &previous {
+            // The first expectation stands: it is about the committed row.
+            Some(write) => RowWrite { after: after.clone(), ..write.clone() },
+            None => {
+                let ordinal = self.next_ordinal;
+                self.next_ordinal += 1;
+                let before = current.cloned();
+                RowWrite { before, seen_at, after: after.clone(), expected_version, ordinal }
+            }
+        };
+        self.bytes += 2 * key.len() + 96 + after.as_ref().map_or(0, Bytes::len);
+        if next.before.is_none() && next.after.is_none() {
+            self.rows.remove(key);
+        } else {
+            self.rows.insert(key.clone(), next);
+        }
+        self.undo.push(Undo::Row { key: key.clone(), previous });
+        self.write_overlay(key.clone(), after);
+    }
+
+    /// Records an own derived entry (`Some`) or hides a committed one (`None`).
+    pub(crate) fn write_overlay(&mut self, key: Bytes, value: Option<Bytes>) {
+        self.bytes += key.len() + 64 + value.as_ref().map_or(0, Bytes::len);
+        let previous = self.overlay.insert(key.clone(), value);
+        self.undo.push(Undo::Overlay { key, previous });
+    }
+
+    pub(crate) fn add_guard(&mut self, guard: Guard) {
+        self.bytes += 160;
+        self.guards.push(guard);
+        self.undo.push(Undo::Guard);
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        Mark(self.undo.len())
+    }
+
+    /// Undoes everything after `mark`. Cost: what is undone.
+    pub(crate) fn undo_to(&mut self, mark: Mark) {
+        while self.undo.len() > mark.0 {
+            match self.undo.pop() {
+                Some(Undo::Row { key, previous: Some(write) }) => {
+                    self.rows.insert(key, write);
+                }
+                Some(Undo::Row { key, previous: None }) => {
+                    self.rows.remove(&key);
+                }
+                Some(Undo::Overlay { key, previous: Some(value) }) => {
+                    self.bytes = self.bytes.saturating_sub(key.len() + 64);
+                    self.overlay.insert(key, value);
+                }
+                Some(Undo::Overlay { key, previous: None }) => {
+                    self.bytes = self.bytes.saturating_sub(key.len() + 64);
+                    self.overlay.remove(&key);
+                }
+                Some(Undo::Guard) => {
+                    self.guards.pop();
+                }
+                None => break,
+            }
+        }
+    }
+
+    pub(crate) fn savepoint(&mut self, name: &str) {
+        self.savepoints.push((name.to_owned(), self.mark()));
+    }
+
+    pub(crate) fn savepoint_count(&self) -> usize {
+        self.savepoints.len()
+    }
+
+    /// Undoes everything after the innermost savepoint of that name, which
+    /// stays open; savepoints opened after it are gone.
+    pub(crate) fn rollback_to(&mut self, name: &str) -> Result<()> {
+        let at = self.find_savepoint(name)?;
+        let mark = self.savepoints[at].1;
+        self.savepoints.truncate(at + 1);
+        self.undo_to(mark);
+        Ok(())
+    }
+
+    /// Forgets the innermost savepoint of that name and those after it; what
+    /// was written stays.
+    pub(crate) fn release(&mut self, name: &str) -> Result<()> {
+        let at = self.find_savepoint(name)?;
+        self.savepoints.truncate(at);
+        Ok(())
+    }
+
+    fn find_savepoint(&self, name: &str) -> Result<usize> {
+        self.savepoints.iter().rposition(|(open, _)| open == name).ok_or_else(|| {
+            Error::new(Code::SavepointNotFound, format!("Savepoint \"{name}\" is not open"))
+                .with("savepoint", name)
+        })
+    }
+}
+
+impl std::fmt::Debug for WriteSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WriteSet").field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+/// The bounds of a range, for `BTreeMap::range` over `[u8]`.
+pub(crate) fn bounds(range: &KeyRange) -> (std::ops::Bound<&[u8]>, std::ops::Bound<&[u8]>) {
+    use std::ops::Bound::{Excluded, Included, Unbounded};
+    if range.is_empty() {
+        // `BTreeMap::range` panics on reversed bounds; this one is empty.
+        return (Included(&range.start[..]), Excluded(&range.start[..]));
+    }
+    let end = range.end.as_ref().map_or(Unbounded, |end| Excluded(&end[..]));
+    (Included(&range.start[..]), end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> Bytes {
+        Bytes::copy_from_slice(name.as_bytes())
+    }
+
+    fn write(set: &mut WriteSet, name: &str, current: Option<&str>, after: Option<&str>) {
+        let current = current.map(key);
+        set.write_row(&key(name), current.as_ref(), 1, after.map(key), None);
+    }
+
+    #[test]
+    fn insert_then_update_is_one_insert() {
+        let mut set = WriteSet::default();
+        write(&mut set, "k", None, Some("a"));
+        write(&mut set, "k", Some("a"), Some("b"));
+        let row = set.row(b"k").unwrap();
+        assert_eq!((row.before.clone(), row.after.clone()), (None, Some(key("b"))));
+    }
+
+    #[test]
+    fn insert_then_delete_is_nothing() {
+        let mut set = WriteSet::default();
+        write(&mut set, "k", None, Some("a"));
+        write(&mut set, "k", Some("a"), None);
+        assert!(set.is_empty());
+        assert_eq!(set.overlay_value(b"k"), Some(&None));
+    }
+
+    #[test]
+    fn update_then_update_keeps_the_first_before_and_expectation() {
+        let mut set = WriteSet::default();
+        let old = key("old");
+        set.write_row(&key("k"), Some(&old), 5, Some(key("a")), Some(3));
+        set.write_row(&key("k"), Some(&key("a")), 9, Some(key("b")), None);
+        let row = set.row(b"k").unwrap();
+        assert_eq!(row.before, Some(old));
+        assert_eq!((row.seen_at, row.expected_version), (5, Some(3)));
+    }
+
+    #[test]
+    fn delete_then_insert_is_a_replace() {
+        let mut set = WriteSet::default();
+        write(&mut set, "k", Some("old"), None);
+        write(&mut set, "k", None, Some("new"));
+        let row = set.row(b"k").unwrap();
+        assert_eq!((row.before.clone(), row.after.clone()), (Some(key("old")), Some(key("new"))));
+    }
+
+    #[test]
+    fn rolling_back_to_a_savepoint_keeps_it_open_and_undoes_only_what_follows() {
+        let mut set = WriteSet::default();
+        write(&mut set, "a", None, Some("1"));
+        set.savepoint("outer");
+        write(&mut set, "a", Some("1"), Some("2"));
+        set.savepoint("inner");
+        write(&mut set, "a", Some("2"), None);
+        write(&mut set, "b", None, Some("1"));
+        set.rollback_to("outer").unwrap();
+        assert_eq!(set.row(b"a").unwrap().after, Some(key("1")));
+        assert!(set.row(b"b").is_none());
+        assert_eq!(set.overlay_value(b"b"), None);
+        assert!(set.rollback_to("inner").is_err(), "nested savepoints are gone");
+        write(&mut set, "c", None, Some("1"));
+        set.rollback_to("outer").unwrap();
+        assert!(set.row(b"c").is_none());
+        set.release("outer").unwrap();
+        assert_eq!(set.release("outer").unwrap_err().code(), Code::SavepointNotFound);
+    }
+
+    #[test]
+    fn the_innermost_savepoint_of_a_name_is_meant() {
+        let mut set = WriteSet::default();
+        set.savepoint("s");
+        write(&mut set, "a", None, Some("1"));
+        set.savepoint("s");
+        write(&mut set, "b", None, Some("1"));
+        set.rollback_to("s").unwrap();
+        assert!(set.row(b"a").is_some() && set.row(b"b").is_none());
+        set.release("s").unwrap();
+        set.rollback_to("s").unwrap();
+        assert!(set.row(b"a").is_none());
+    }
+}
