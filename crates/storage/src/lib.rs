@@ -8,10 +8,16 @@
 //! `tandem_testkit::conformance` checks it.
 
 mod batch;
+mod disk;
+mod memory;
+mod poison;
 mod range;
 mod traits;
 
-pub use batch::{Operation, WriteBatch};
+pub use batch::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Operation, WriteBatch};
 pub use bytes::Bytes;
+pub use disk::{DiskOptions, DiskStorage};
+pub use memory::MemoryStorage;
+pub use poison::Poison;
 pub use range::{Direction, KeyRange};
 pub use traits::{Durability, Entries, Entry, Snapshot, Storage};

@@ -25,21 +25,27 @@ pub type Entries<'a> = Box<dyn Iterator<Item = Result<Entry>> + Send + 'a>;
 ///
 /// Contract, checked by the conformance suite:
 /// * keys order as unsigned bytes, shorter first;
+/// * a batch that breaks [`check_limits`](WriteBatch::check_limits) is refused
+///   whole and leaves the engine as it was;
 /// * a batch is visible whole or not at all, to snapshots taken after it only;
+///   within one batch the last operation on a key wins;
 /// * a returned [`write`](Storage::write) is as durable as asked;
-/// * [`Durability::Sync`] makes every earlier `Buffered` batch durable too;
+/// * [`Durability::Sync`] makes every earlier `Buffered` batch durable too, even
+///   when its own batch is empty;
 /// * after a failed write or sync the engine is *poisoned*: that and every
 ///   later write returns `STORE_FAILED` until the engine is opened again. A
 ///   failed sync is never retried, because the operating system may have
 ///   dropped the data that it could not write.
 pub trait Storage: Send + Sync {
-    /// The newest value of `key`.
+    /// The newest value of `key`: that of a snapshot taken now.
     ///
     /// # Errors
     /// `STORAGE_ERROR` or `CORRUPTED` when the bytes cannot be read.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>>;
 
-    /// The whole state as it is now; later writes do not show in it.
+    /// The whole state as it is now; later writes do not show in it. Cheap
+    /// (no copying), but an engine keeps what a snapshot may still read, so
+    /// hold one no longer than needed.
     ///
     /// # Errors
     /// `STORAGE_ERROR` when the engine cannot take a snapshot.
@@ -47,9 +53,14 @@ pub trait Storage: Send + Sync {
 
     /// Applies the batch atomically and makes it durable.
     ///
+    /// One caller at a time is the usual case (the leader of a commit group);
+    /// concurrent callers are safe and are put in some order.
+    ///
     /// # Errors
-    /// `STORE_FAILED`; the batch may or may not be there after reopening, but
-    /// never in part.
+    /// `LIMIT_EXCEEDED` when a key or value is too large, `VALIDATION_ERROR`
+    /// when a key is empty: nothing was written.
+    /// `STORE_FAILED` otherwise; the batch may or may not be there after
+    /// reopening, but never in part.
     fn write(&self, batch: WriteBatch, durability: Durability) -> Result<()>;
 
     /// A short name for logs and metrics: `memory`, `disk`.
@@ -70,6 +81,7 @@ pub trait Snapshot: Send + Sync {
     /// `STORAGE_ERROR` or `CORRUPTED` when the bytes cannot be read.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>>;
 
-    /// The entries of `range` in key order. Lazy: cost follows consumption.
+    /// The entries of `range` in key order, or in the opposite order for
+    /// [`Direction::Reverse`]. Lazy: cost follows consumption.
     fn scan(&self, range: &KeyRange, direction: Direction) -> Entries<'_>;
 }

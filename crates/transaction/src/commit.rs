@@ -67,6 +67,14 @@ impl Commit {
         out.into()
     }
 
+    /// The timestamp of an encoded commit, without decoding the rest.
+    #[must_use]
+    pub fn timestamp_of(encoded: &[u8]) -> Option<u64> {
+        let (format, rest) = encoded.split_first()?;
+        let timestamp = rest.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))?;
+        (*format == FORMAT).then_some(timestamp)
+    }
+
     /// Reads what [`encode`](Self::encode) wrote; rows share the bytes given.
     ///
     /// # Errors
@@ -149,6 +157,7 @@ mod tests {
     fn a_commit_reads_back_as_it_was_written() {
         let commit = example();
         assert_eq!(Commit::decode(7, commit.encode()).unwrap(), commit);
+        assert_eq!(Commit::timestamp_of(&commit.encode()), Some(commit.timestamp));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub struct Guard {
 }
 
 /// What a [`Guard`] demands of its range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum GuardCheck {
     /// No commit wrote into the range since the statement read it.
     Unchanged,

@@ -2,7 +2,7 @@
 //! key names its space. The layers above add what follows the first byte.
 //!
 //! ```text
-//! 01 meta         'r' last revision · 's' schema revision
+//! 01 meta         'r' last revision · 's' schema revision · 't' trimmed-to revision
 //! 02 catalog      definitions of buckets and queries
 //! 03 counter      records per bucket, autoincrement
 //! 04 change log   <revision, u64 big-endian> → encoded commit
@@ -38,6 +38,9 @@ pub const INDEX: u8 = 0x20;
 pub const LAST_REVISION: &[u8] = &[META, b'r'];
 /// Where the revision of the last catalog change is stored.
 pub const SCHEMA_REVISION: &[u8] = &[META, b's'];
+/// Where the newest revision whose log entry was removed is stored: the log
+/// holds every commit after it.
+pub const TRIMMED_REVISION: &[u8] = &[META, b't'];
 
 /// The change log's key of a revision.
 #[must_use]

@@ -78,6 +78,7 @@ pub struct Transaction {
     reads: Mutex<ReadSet>,
     has_read: std::sync::atomic::AtomicBool,
     status: Status,
+    deferred: Option<u64>,
 }
 
 impl Transaction {
@@ -134,6 +135,7 @@ impl Transaction {
             reads,
             has_read: false.into(),
             status: Status::Open,
+            deferred: None,
         }
     }
 
@@ -399,12 +401,41 @@ impl Transaction {
     }
 
     fn guard(&mut self, range: KeyRange, check: GuardCheck, error: Error) {
-        let known =
-            self.writes.guards().iter().any(|guard| guard.check == check && guard.range == range);
-        if !known {
-            let seen_at = self.view.revision();
-            self.writes.add_guard(Guard { range, check, seen_at, error });
+        let seen_at = self.view.revision();
+        self.writes.add_guard(Guard { range, check, seen_at, error });
+    }
+
+    /// A number for the next inserted row, rising within the transaction:
+    /// rows of one commit keep their order of insertion by it.
+    pub fn allocate_ordinal(&mut self) -> u32 {
+        self.writes.allocate_ordinal()
+    }
+
+    /// From now on, statements let unique values collide within the
+    /// transaction; whoever defers checks at the end, before the commit, which
+    /// checks in any case.
+    pub fn defer_constraints(&mut self) {
+        self.deferred.get_or_insert(0);
+    }
+
+    /// Whether statements let unique values collide.
+    #[must_use]
+    pub fn defers_constraints(&self) -> bool {
+        self.deferred.is_some()
+    }
+
+    /// A statement has let unique values collide.
+    pub fn note_collision(&mut self) {
+        if let Some(collisions) = &mut self.deferred {
+            *collisions += 1;
         }
+    }
+
+    /// Whether unique values may collide in the write set: then a unique index
+    /// may show only one of the records.
+    #[must_use]
+    pub fn has_collisions(&self) -> bool {
+        self.deferred.is_some_and(|collisions| collisions > 0)
     }
 
     // ------------------------------------------------------------ savepoints
@@ -566,7 +597,7 @@ impl Transaction {
                 .writes
                 .rows()
                 .map(|(_, write)| write.seen_at)
-                .chain(self.writes.guards().iter().map(|guard| guard.seen_at))
+                .chain(self.writes.guards().map(|guard| guard.seen_at))
                 .min()
                 .unwrap_or_else(|| self.view.revision()),
             Isolation::Snapshot | Isolation::Serializable => self.view.revision(),

@@ -40,6 +40,16 @@ impl View {
     }
 }
 
+impl View {
+    /// The first entry of `range`.
+    ///
+    /// # Errors
+    /// What the storage engine answers.
+    pub fn scan_first(&self, range: &KeyRange) -> Result<Option<tandem_storage::Entry>> {
+        self.scan(range, Direction::Forward).next().transpose()
+    }
+}
+
 impl Read for View {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
         self.snapshot.get(key)

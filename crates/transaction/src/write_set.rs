@@ -21,7 +21,7 @@ use bytes::Bytes;
 use tandem_base::{Code, Error, Result};
 use tandem_storage::KeyRange;
 
-use crate::guard::Guard;
+use crate::guard::{Guard, GuardCheck};
 
 /// The net effect of a transaction on one record.
 #[derive(Clone, Debug)]
@@ -45,18 +45,22 @@ pub(crate) struct Mark(usize);
 enum Undo {
     Row { key: Bytes, previous: Option<RowWrite> },
     Overlay { key: Bytes, previous: Option<Option<Bytes>> },
-    Guard,
+    Guard { condition: Condition },
 }
+
+/// Guards are kept once per condition.
+type Condition = (GuardCheck, KeyRange);
 
 /// Net effects, derived entries, guards and savepoints of one transaction.
 #[derive(Default)]
 pub struct WriteSet {
     rows: BTreeMap<Bytes, RowWrite>,
     overlay: BTreeMap<Bytes, Option<Bytes>>,
-    guards: Vec<Guard>,
+    guards: BTreeMap<Condition, Guard>,
     undo: Vec<Undo>,
     savepoints: Vec<(String, Mark)>,
     next_ordinal: u32,
+    next_insert: u32,
     bytes: usize,
 }
 
@@ -104,9 +108,8 @@ impl WriteSet {
     }
 
     /// Conditions to be checked at commit at every isolation level.
-    #[must_use]
-    pub fn guards(&self) -> &[Guard] {
-        &self.guards
+    pub fn guards(&self) -> impl Iterator<Item = &Guard> {
+        self.guards.values()
     }
 
     /// Own writes over the whole key space: rows and derived entries.
@@ -156,10 +159,21 @@ impl WriteSet {
         self.undo.push(Undo::Overlay { key, previous });
     }
 
+    /// Adds a guard unless the same condition is guarded already, since an
+    /// earlier revision then.
     pub(crate) fn add_guard(&mut self, guard: Guard) {
-        self.bytes += 160;
-        self.guards.push(guard);
-        self.undo.push(Undo::Guard);
+        let condition = (guard.check, guard.range.clone());
+        if !self.guards.contains_key(&condition) {
+            self.bytes += 2 * guard.range.start.len() + 160;
+            self.guards.insert(condition.clone(), guard);
+            self.undo.push(Undo::Guard { condition });
+        }
+    }
+
+    /// The place in the order of writes for the next inserted row.
+    pub(crate) fn allocate_ordinal(&mut self) -> u32 {
+        self.next_insert += 1;
+        self.next_insert
     }
 
     pub(crate) fn mark(&self) -> Mark {
@@ -184,8 +198,8 @@ impl WriteSet {
                     self.bytes = self.bytes.saturating_sub(key.len() + 64);
                     self.overlay.remove(&key);
                 }
-                Some(Undo::Guard) => {
-                    self.guards.pop();
+                Some(Undo::Guard { condition }) => {
+                    self.guards.remove(&condition);
                 }
                 None => break,
             }

@@ -1,1 +1,49 @@
-//! placeholder
+//! The WebSocket server of Tandem.
+//!
+//! One port, one store, many clients. A frame's way:
+//!
+//! ```text
+//! http ──upgrade──> connection ──> frame ──> peer ──> dispatch ──> request/*
+//!                        ^                    │ rate limit            │ workers
+//!                        └──── outbox <───────┴── respond <───────────┘
+//!                                 ^
+//!                               push <── feed <── commits of the store
+//! ```
+//!
+//! Requests of one socket are answered in order; sockets run in parallel; a
+//! slow disk or a held lock stalls only those who wait for it (`workers`).
+//! Everything that a client can make grow has a bound: frames, requests read
+//! ahead, open transactions, subscriptions, the outgoing buffer.
+//!
+//! [`Server::start`] runs a server inside any tokio program; `tandem serve` is
+//! a thin shell around it.
+
+mod clock;
+mod config;
+mod connection;
+mod connections;
+mod data;
+mod declarative;
+mod dispatch;
+mod feed;
+mod frame;
+mod heartbeat;
+mod http;
+mod limits;
+mod metrics;
+mod outbox;
+mod peer;
+mod push;
+mod request;
+mod server;
+mod session;
+mod shared;
+mod shutdown;
+mod touched;
+mod workers;
+
+pub use config::{
+    Backpressure, Config, ConnectionLimits, Heartbeat, RateLimit, StoreConfig,
+};
+pub use server::{RunningServer, Server, ServerOptions};
+pub use workers::BLOCKING_THREADS;

@@ -1,0 +1,145 @@
+//! Closed-loop rounds, interleaved.
+//!
+//! On a shared machine two runs an hour apart differ more than two peers do. So
+//! the lines of a group take turns in short rounds, forwards and backwards:
+//!
+//! ```text
+//! warm-up: A B C    round 1: A B C    round 2: C B A    round 3: A B C …
+//! ```
+//!
+//! and a ratio is taken within a round, between neighbours in time. What is
+//! reported is the median of the rounds with the smallest and the largest.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use crate::peer::{Peer, Result};
+use crate::random::Random;
+use crate::workload::Workload;
+
+/// One row of a group's table: so many clients on a peer.
+pub struct Line {
+    pub label: String,
+    pub peer: Arc<dyn Peer>,
+    pub workload: Arc<dyn Workload>,
+    pub clients: usize,
+}
+
+/// How long to measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub rounds: usize,
+    pub round: Duration,
+}
+
+/// A line with its figures.
+pub struct Measured {
+    pub label: String,
+    pub clients: usize,
+    pub durability: String,
+    /// Steps per second of each round.
+    pub rates: Vec<f64>,
+    /// Nanoseconds per step over all rounds.
+    pub latency: Histogram<u64>,
+    /// Steps of all rounds, warm-up and unfinished ones included.
+    pub steps: u64,
+    /// Attempts beyond the first.
+    pub retries: u64,
+}
+
+/// Runs every line in every round.
+pub fn measure(lines: &[Line], plan: Plan) -> Result<Vec<Measured>> {
+    let mut measured = Vec::with_capacity(lines.len());
+    for line in lines {
+        measured.push(Measured {
+            label: line.label.clone(),
+            clients: line.clients,
+            durability: line.peer.durability().to_owned(),
+            rates: Vec::with_capacity(plan.rounds),
+            latency: Histogram::new(3)?,
+            steps: 0,
+            retries: 0,
+        });
+    }
+    for round in 0..=plan.rounds {
+        let mut order: Vec<usize> = (0..lines.len()).collect();
+        if round % 2 == 0 {
+            order.reverse();
+        }
+        for number in order {
+            let seed = (round * lines.len() + number) as u64;
+            let outcome = run(&lines[number], plan.round, seed)?;
+            let measured = &mut measured[number];
+            measured.steps += outcome.steps;
+            if round > 0 {
+                measured.rates.push(outcome.rate);
+                measured.retries += outcome.retries;
+                measured.latency.add(outcome.latency)?;
+            }
+        }
+    }
+    Ok(measured)
+}
+
+struct Outcome {
+    rate: f64,
+    latency: Histogram<u64>,
+    steps: u64,
+    retries: u64,
+}
+
+/// Steps that end after the round is over are not counted in its rate.
+fn run(line: &Line, length: Duration, seed: u64) -> Result<Outcome> {
+    let (stop, ready) = (AtomicBool::new(false), Barrier::new(line.clients + 1));
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..line.clients)
+            .map(|number| {
+                let (stop, ready) = (&stop, &ready);
+                scope.spawn(move || {
+                    client(line, seed.wrapping_mul(1_000) + number as u64, stop, ready)
+                })
+            })
+            .collect();
+        ready.wait();
+        let start = Instant::now();
+        std::thread::sleep(length);
+        stop.store(true, Ordering::Relaxed);
+        let elapsed = start.elapsed();
+        let mut total = Outcome { rate: 0.0, latency: Histogram::new(3)?, steps: 0, retries: 0 };
+        for thread in threads {
+            let one = thread.join().map_err(|_| format!("a client of {} panicked", line.label))?;
+            let one = one.map_err(|error| format!("{}: {error}", line.label))?;
+            total.steps += one.steps;
+            total.retries += one.retries;
+            total.latency.add(one.latency)?;
+        }
+        total.rate = total.latency.len() as f64 / elapsed.as_secs_f64();
+        Ok(total)
+    })
+}
+
+fn client(line: &Line, seed: u64, stop: &AtomicBool, ready: &Barrier) -> Result<Outcome> {
+    let connected = line.peer.connect();
+    let mut random = Random::new(seed);
+    let mut outcome = Outcome { rate: 0.0, latency: Histogram::new(3)?, steps: 0, retries: 0 };
+    ready.wait();
+    let mut client = connected?;
+    let mut start = Instant::now();
+    while !stop.load(Ordering::Relaxed) {
+        outcome.retries += line.workload.step(&mut *client, &mut random)?;
+        outcome.steps += 1;
+        let end = Instant::now();
+        if !stop.load(Ordering::Relaxed) {
+            outcome.latency.record(nanoseconds(end - start))?;
+        }
+        start = end;
+    }
+    Ok(outcome)
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

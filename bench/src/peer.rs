@@ -1,0 +1,54 @@
+//! What is measured: a peer that is open, and clients that use it.
+//!
+//! A peer offers logical operations, not statements: each does the same work in
+//! the way that suits it best, and says so at the top of its file. A peer that
+//! cannot do an operation leaves it out, and no group asks it for it.
+
+use crate::data::Transfer;
+
+/// Errors end a run; nobody handles them.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// An opened and loaded store.
+pub trait Peer: Send + Sync {
+    /// What an acknowledged write has survived, for the table.
+    fn durability(&self) -> &str;
+
+    /// A client of its own for one thread.
+    fn connect(&self) -> Result<Box<dyn Client>>;
+
+    /// The records it holds, if it can count them: a run ends with comparing
+    /// them to the transfers that were acknowledged.
+    fn count(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+}
+
+/// How a record is handed to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As JSON text in the caller's buffer.
+    Text,
+    /// Decoded into a `serde_json::Value`.
+    Value,
+}
+
+/// One thread's access to a [`Peer`].
+pub trait Client: Send {
+    /// Commits one transfer. Returns how many further attempts it took.
+    fn transfer(&mut self, _transfer: &Transfer) -> Result<u64> {
+        Err("this peer does no transfers".into())
+    }
+
+    /// Reads a record by key. Returns the bytes of its JSON text, or 1 when it
+    /// was decoded; 0 if it is not there.
+    fn read(&mut self, _id: &str, _form: Form) -> Result<usize> {
+        Err("this peer reads nothing by key".into())
+    }
+
+    /// Reads at most `limit` records of a city through its index. Returns how
+    /// many there were.
+    fn read_city(&mut self, _city: &str, _limit: usize, _form: Form) -> Result<usize> {
+        Err("this peer reads nothing by an index".into())
+    }
+}

@@ -1,0 +1,148 @@
+//! What a run prints, and the same as JSON.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::measure::Measured;
+use crate::statistics::Spread;
+
+/// One group's outcome.
+pub struct Report {
+    pub group: &'static str,
+    pub about: &'static str,
+    pub measured: Vec<Measured>,
+    pub ratios: Vec<Ratio>,
+    /// Figures that are not rates: bytes per transfer, shares of time.
+    pub notes: Vec<String>,
+}
+
+/// One line's rate over another's, taken round by round.
+pub struct Ratio {
+    pub of: String,
+    pub over: String,
+    pub target: Option<f64>,
+    pub spread: Spread,
+}
+
+impl Report {
+    pub fn new(group: &'static str, about: &'static str, measured: Vec<Measured>) -> Self {
+        Self { group, about, measured, ratios: Vec::new(), notes: Vec::new() }
+    }
+
+    /// Compares two lines by label; nothing happens if one was not measured.
+    #[must_use]
+    pub fn ratio(mut self, of: &str, over: &str, target: Option<f64>) -> Self {
+        let find = |label: &str| self.measured.iter().find(|line| line.label == label);
+        if let (Some(top), Some(bottom)) = (find(of), find(over)) {
+            let rounds: Vec<f64> =
+                top.rates.iter().zip(&bottom.rates).map(|(a, b)| a / b).collect();
+            let spread = Spread::of(&rounds);
+            self.ratios.push(Ratio { of: of.into(), over: over.into(), target, spread });
+        }
+        self
+    }
+
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// As text, for people.
+    pub fn to_text(&self) -> String {
+        let mut out = format!("\n## {}\n{}\n\n", self.group, self.about);
+        let _ = writeln!(
+            out,
+            "{:<34} {:>7}  {:<34} {:>10} {:>22} {:>9} {:>9} {:>9}",
+            "line", "clients", "survives", "median/s", "min … max", "p50 µs", "p99 µs", "p99.9 µs"
+        );
+        for line in &self.measured {
+            let rate = Spread::of(&line.rates);
+            let quantile = |q| line.latency.value_at_quantile(q) as f64 / 1_000.0;
+            let _ = write!(
+                out,
+                "{:<34} {:>7}  {:<34} {:>10.0} {:>22} {:>9.1} {:>9.1} {:>9.1}",
+                line.label,
+                line.clients,
+                line.durability,
+                rate.median,
+                format!("{:.0} … {:.0}", rate.min, rate.max),
+                quantile(0.5),
+                quantile(0.99),
+                quantile(0.999)
+            );
+            if line.retries > 0 {
+                let _ = write!(out, "  {} retries", line.retries);
+            }
+            out.push('\n');
+        }
+        if !self.ratios.is_empty() {
+            out.push('\n');
+        }
+        for ratio in &self.ratios {
+            let _ = write!(
+                out,
+                "{:<70} {:>7.2} × ({:.2} … {:.2})",
+                format!("{} / {}", ratio.of, ratio.over),
+                ratio.spread.median,
+                ratio.spread.min,
+                ratio.spread.max
+            );
+            if let Some(target) = ratio.target {
+                let verdict = if ratio.met() { "met" } else { "MISSED" };
+                let _ = write!(out, "  target {target:.2}: {verdict}");
+            }
+            out.push('\n');
+        }
+        for note in &self.notes {
+            let _ = write!(out, "\n{note}");
+        }
+        out
+    }
+
+    pub fn to_json(&self) -> Value {
+        json!({
+            "group": self.group,
+            "about": self.about,
+            "lines": self.measured.iter().map(line_to_json).collect::<Vec<_>>(),
+            "ratios": self.ratios.iter().map(Ratio::to_json).collect::<Vec<_>>(),
+            "notes": self.notes,
+        })
+    }
+}
+
+impl Ratio {
+    fn met(&self) -> bool {
+        self.target.is_none_or(|target| self.spread.median >= target)
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "of": self.of,
+            "over": self.over,
+            "median": self.spread.median,
+            "min": self.spread.min,
+            "max": self.spread.max,
+            "target": self.target,
+            "met": self.target.map(|_| self.met()),
+        })
+    }
+}
+
+fn line_to_json(line: &Measured) -> Value {
+    let rate = Spread::of(&line.rates);
+    json!({
+        "line": line.label,
+        "clients": line.clients,
+        "survives": line.durability,
+        "perSecond": { "median": rate.median, "min": rate.min, "max": rate.max, "rounds": line.rates },
+        "nanoseconds": {
+            "p50": line.latency.value_at_quantile(0.5),
+            "p99": line.latency.value_at_quantile(0.99),
+            "p99.9": line.latency.value_at_quantile(0.999),
+            "max": line.latency.max(),
+        },
+        "retries": line.retries,
+    })
+}

@@ -1,0 +1,34 @@
+//! Calls for the doors to a store that are not written in Rust: the server and
+//! the command line.
+
+use serde_json::Value;
+use tandem_base::Result;
+use tandem_storage::{Durability, WriteBatch};
+
+use crate::session::Session;
+use crate::store::Store;
+
+impl Store {
+    /// The config of a stored query.
+    ///
+    /// # Errors
+    /// `QUERY_NOT_DEFINED`.
+    pub fn query_config(&self, name: &str) -> Result<Value> {
+        Session::Autocommit(self)
+            .read(|records, tx| Ok(records.catalog(tx)?.query(name)?.config.clone()))
+    }
+
+    /// Makes every commit so far survive a power cut, those that were only
+    /// [`Buffered`](Durability::Buffered) too. Does nothing for a store over
+    /// another coordination, whose commits are its own affair.
+    ///
+    /// # Errors
+    /// `STORE_FAILED`: reopen the store to learn what is there.
+    pub fn flush(&self) -> Result<()> {
+        self.coordination()?;
+        match &self.inner().storage {
+            Some(storage) => storage.write(WriteBatch::new(), Durability::Sync),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+use serde_json::{Map, Value, json};
+use tandem_base::Result;
+use tandem_transaction::StatisticsSnapshot;
+
+use crate::session::Session;
+use crate::store::Store;
+
+/// What a store holds and what it has done since it was opened.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct StoreStatistics {
+    /// The newest revision.
+    pub revision: u64,
+    /// Every bucket in the order of definition.
+    pub buckets: Vec<BucketStatistics>,
+    /// How many queries are stored.
+    pub queries: usize,
+    /// Transactions that are open now.
+    pub open_transactions: usize,
+    /// Counters of the commit pipeline.
+    pub commits: StatisticsSnapshot,
+    /// The engine's name; `None` when the store runs over another coordination.
+    pub engine: Option<&'static str>,
+    /// Roughly how many bytes the data takes.
+    pub bytes: Option<u64>,
+}
+
+/// The size of one bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BucketStatistics {
+    /// Its name.
+    pub name: String,
+    /// How many records it holds.
+    pub records: u64,
+    /// How many indexes it has, those of unique fields included.
+    pub indexes: usize,
+}
+
+impl StoreStatistics {
+    pub(crate) fn read(store: &Store) -> Result<Self> {
+        let coordination = store.coordination()?;
+        let (buckets, queries, revision) = Session::Autocommit(store).read(|records, tx| {
+            let catalog = records.catalog(tx)?;
+            let buckets = catalog
+                .buckets()
+                .into_iter()
+                .map(|bucket| {
+                    Ok(BucketStatistics {
+                        name: bucket.name.to_string(),
+                        records: records.count_inner(tx, bucket)?,
+                        indexes: bucket.indexes.iter().filter(|index| !index.internal).count(),
+                    })
+                })
+                .collect::<Result<Vec<_>>>()?;
+            let revision = tandem_transaction::Read::revision(&**tx.view());
+            Ok((buckets, catalog.queries().count(), revision))
+        })?;
+        let storage = store.inner().storage.as_ref();
+        Ok(Self {
+            revision,
+            buckets,
+            queries,
+            open_transactions: coordination.registry().len(),
+            commits: coordination.statistics().snapshot(),
+            engine: storage.map(|storage| storage.name()),
+            bytes: storage.map(|storage| storage.approximate_size()).transpose()?,
+        })
+    }
+
+    /// The figures for a person or a dashboard.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let per_bucket = |figure: fn(&BucketStatistics) -> Value| -> Map<String, Value> {
+            self.buckets.iter().map(|bucket| (bucket.name.clone(), figure(bucket))).collect()
+        };
+        let commits = &self.commits;
+        json!({
+            "revision": self.revision,
+            "records": per_bucket(|bucket| json!(bucket.records)),
+            "indexes": per_bucket(|bucket| json!(bucket.indexes)),
+            "queries": self.queries,
+            "openTransactions": self.open_transactions,
+            "engine": self.engine,
+            "bytes": self.bytes,
+            "begun": commits.begun,
+            "commits": commits.commits,
+            "groups": commits.groups,
+            "writeConflicts": commits.write_conflicts,
+            "readConflicts": commits.read_conflicts,
+            "constraintConflicts": commits.constraint_conflicts,
+            "tooOld": commits.too_old,
+            "expired": commits.expired,
+            "lockWaits": commits.lock_waits,
+            "lockTimeouts": commits.lock_timeouts,
+            "deadlocks": commits.deadlocks,
+        })
+    }
+}

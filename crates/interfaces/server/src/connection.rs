@@ -1,0 +1,275 @@
+//! One WebSocket: frames in, frames out, one request at a time.
+//!
+//! ```text
+//!   socket ──> Wire ──> Peer (parse, limit, dispatch, respond, push) ──> Outbox ──> writer
+//!               │ pongs, close, end, heartbeat, shutdown
+//! ```
+//!
+//! Requests of one socket are handled strictly in order: the next one starts
+//! when the answer to the one before is queued. Meanwhile the socket is still
+//! read, so that pongs and the end of the connection are noticed during a long
+//! request; requests read ahead wait in a small queue.
+//!
+//! A request that has started is never cancelled: its future is polled to the
+//! end even when the client has gone, and then the session is dropped, which
+//! rolls its open transactions back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message, Utf8Bytes};
+
+use crate::frame::{self, Frame};
+use crate::heartbeat::{Beat, Heartbeat};
+use crate::outbox::{Closing, Next, Outbox};
+use crate::peer::Peer;
+use crate::shutdown::{Phase, ShutdownSignal};
+
+/// Requests read ahead of the one in progress.
+const READ_AHEAD: usize = 8;
+
+/// How long a client has to take what is still queued when it is closed, and
+/// to answer the close.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+/// Serves one accepted socket to its end.
+pub(crate) async fn serve<S>(socket: WebSocketStream<S>, mut peer: Peer, heartbeat: Heartbeat)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let outbox = peer.outbox().clone();
+    let (sink, stream) = socket.split();
+    let writer = tokio::spawn(write_frames(sink, outbox.clone()));
+    let mut wire = Wire {
+        stream,
+        ahead: VecDeque::new(),
+        heartbeat,
+        shutdown: peer.shutdown_signal(),
+        outbox: outbox.clone(),
+        end: None,
+    };
+    // A server that began to stop while this socket was being upgraded.
+    if peer.is_stopping() {
+        wire.end_with(End::Close(Closing::SHUTTING_DOWN));
+    } else {
+        peer.welcome();
+    }
+    while wire.goes_on() {
+        let Some(frame) = wire.ahead.pop_front() else {
+            tokio::select! {
+                () = wire.advance() => {}
+                // Safe to cancel: waiting holds nothing.
+                () = peer.woken() => wire.drive(peer.attend()).await,
+            }
+            continue;
+        };
+        wire.drive(peer.handle(frame)).await;
+    }
+    let end = wire.end.take().unwrap_or(End::Gone);
+    // Rolls back what is open before the client can see the close.
+    peer.leave().await;
+    finish(end, &outbox, wire.stream, writer).await;
+}
+
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The client closed, or the socket broke.
+    Gone,
+    /// The server closes.
+    Close(Closing),
+}
+
+/// The incoming side, with everything that can happen besides requests.
+struct Wire<S> {
+    stream: SplitStream<WebSocketStream<S>>,
+    ahead: VecDeque<Frame>,
+    heartbeat: Heartbeat,
+    shutdown: ShutdownSignal,
+    outbox: Arc<Outbox>,
+    end: Option<End>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// Whether there is something to do: a client that has gone still gets
+    /// what it sent before carried out.
+    fn goes_on(&self) -> bool {
+        match self.end {
+            None => true,
+            Some(End::Gone) => !self.ahead.is_empty(),
+            Some(End::Close(_)) => false,
+        }
+    }
+
+    /// Polls `work` to its end and keeps the wire going meanwhile.
+    async fn drive(&mut self, work: impl Future<Output = ()>) {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut work => break,
+                () = self.advance(), if self.end.is_none() => {}
+            }
+        }
+        if self.ahead.len() >= READ_AHEAD {
+            self.heartbeat.reading_resumed();
+        }
+    }
+
+    /// One thing that happens on the wire. Safe to cancel: every source keeps
+    /// what it has not handed out, and handling is not interrupted.
+    async fn advance(&mut self) {
+        let room = self.ahead.len() < READ_AHEAD;
+        tokio::select! {
+            message = self.stream.next(), if room => self.accept(message),
+            phase = self.shutdown.changed() => match phase {
+                Phase::Running => {}
+                Phase::Grace(time) => {
+                    let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+                    self.outbox.send(frame::shutdown(ms));
+                }
+                Phase::Closing => self.end_with(End::Close(Closing::SERVER_SHUTDOWN)),
+            },
+            beat = self.heartbeat.due() => match beat {
+                Beat::Ping => self.outbox.send(frame::ping(crate::clock::now_ms())),
+                // A full queue is our own delay; the pong may be behind it.
+                Beat::Dead if !room => self.heartbeat.reading_resumed(),
+                Beat::Dead => self.end_with(End::Close(Closing::HEARTBEAT)),
+            },
+        }
+    }
+
+    fn accept(&mut self, message: Option<Result<Message, SocketError>>) {
+        match message {
+            Some(Ok(Message::Text(text))) => match frame::parse(text.as_bytes()) {
+                Frame::Pong => self.heartbeat.pong(),
+                frame => self.ahead.push_back(frame),
+            },
+            Some(Ok(Message::Binary(_))) => self.end_with(End::Close(Closing::BINARY)),
+            // The library answers pings itself.
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+            Some(Err(SocketError::Capacity(_))) => self.end_with(End::Close(Closing::TOO_LARGE)),
+            Some(Err(SocketError::Utf8(_))) => self.end_with(End::Close(Closing::NOT_TEXT)),
+            Some(Ok(Message::Close(_)) | Err(_)) | None => self.end_with(End::Gone),
+        }
+    }
+
+    fn end_with(&mut self, end: End) {
+        self.end = Some(end);
+        // Wakes a request that waits for the client to read.
+        match end {
+            End::Gone => self.outbox.abandon(),
+            End::Close(closing) => self.outbox.close(closing),
+        }
+    }
+}
+
+/// Sends what the outbox holds until it says to stop. Returns the sink, so
+/// that the socket can be put together again.
+async fn write_frames<S>(
+    mut sink: SplitSink<WebSocketStream<S>, Message>,
+    outbox: Arc<Outbox>,
+) -> SplitSink<WebSocketStream<S>, Message>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    loop {
+        let sent = match outbox.next().await {
+            Next::Frames(frames) => send_all(&mut sink, frames).await,
+            Next::Close(closing) => {
+                let frame =
+                    CloseFrame { code: closing.code.into(), reason: closing.reason.into() };
+                let _gone = sink.send(Message::Close(Some(frame))).await;
+                return sink;
+            }
+            Next::Abandon => return sink,
+        };
+        if sent.is_err() {
+            outbox.abandon();
+            return sink;
+        }
+    }
+}
+
+async fn send_all<S>(
+    sink: &mut SplitSink<WebSocketStream<S>, Message>,
+    frames: Vec<Vec<u8>>,
+) -> Result<(), SocketError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    for frame in frames {
+        let text = Utf8Bytes::try_from(frame)
+            .map_err(|_| SocketError::Utf8("a frame is not text".to_owned()))?;
+        sink.feed(Message::Text(text)).await?;
+    }
+    sink.flush().await
+}
+
+/// Ends the socket: lets the writer send the close, then reads until the
+/// client has answered it. Closing with unread bytes in the receive buffer
+/// would reset the connection, and the client would never see the close code.
+async fn finish<S>(
+    end: End,
+    outbox: &Outbox,
+    stream: SplitStream<WebSocketStream<S>>,
+    mut writer: JoinHandle<SplitSink<WebSocketStream<S>, Message>>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let closing = match end {
+        End::Gone => {
+            outbox.abandon();
+            None
+        }
+        End::Close(closing) => {
+            outbox.close(closing);
+            Some(closing)
+        }
+    };
+    let Ok(Ok(sink)) = timeout(CLOSE_WAIT, &mut writer).await else {
+        // The client does not read: the socket is dropped as it is.
+        outbox.abandon();
+        writer.abort();
+        return;
+    };
+    let Ok(mut socket) = sink.reunite(stream) else { return };
+    let farewell = async {
+        match closing {
+            // Answers the client's own close.
+            None => drop(socket.close(None).await),
+            // The oversize frame is still arriving, and cannot be parsed.
+            Some(Closing::TOO_LARGE) => discard(socket.get_mut()).await,
+            Some(_) => while let Some(Ok(_)) = socket.next().await {},
+        }
+    };
+    let _late = timeout(CLOSE_WAIT, farewell).await;
+}
+
+/// Closes a socket that is not served.
+pub(crate) async fn refuse<S>(socket: &mut WebSocketStream<S>, frame: CloseFrame)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let farewell = async {
+        if socket.close(Some(frame)).await.is_ok() {
+            while let Some(Ok(_)) = socket.next().await {}
+        }
+    };
+    let _late = timeout(CLOSE_WAIT, farewell).await;
+}
+
+/// Says that nothing more will be sent, and reads until the client agrees.
+async fn discard<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S) {
+    let mut buffer = vec![0; 16 << 10];
+    let _gone = socket.shutdown().await;
+    while socket.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
+}

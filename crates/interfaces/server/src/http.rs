@@ -1,0 +1,184 @@
+//! The port's HTTP side: WebSocket upgrades, and a few plain `GET`s.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{
+    CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use hyper::upgrade::OnUpgrade;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+
+use crate::connection;
+use crate::heartbeat::Heartbeat;
+use crate::metrics::gauge;
+use crate::outbox::Closing;
+use crate::peer::Peer;
+use crate::shared::Shared;
+use crate::shutdown::Phase;
+
+/// The connection is to be destroyed without an answer.
+#[derive(Debug)]
+pub(crate) struct Destroy;
+
+impl std::fmt::Display for Destroy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("refused without an answer")
+    }
+}
+
+impl std::error::Error for Destroy {}
+
+type Answer = Response<Full<Bytes>>;
+
+/// Where an accepted upgrade waits for its answer to be sent.
+pub(crate) type Pending = Arc<Mutex<Option<OnUpgrade>>>;
+
+/// Answers one HTTP request.
+///
+/// # Errors
+/// [`Destroy`] for an upgrade on a path that is not the configured one.
+pub(crate) async fn answer(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+    pending: Pending,
+) -> Result<Answer, Destroy> {
+    if wants_upgrade(&request) {
+        return upgrade(&shared, request, &pending);
+    }
+    if request.method() != Method::GET {
+        return Ok(status(StatusCode::METHOD_NOT_ALLOWED));
+    }
+    Ok(match request.uri().path() {
+        "/health" => text("application/json", r#"{"status":"ok"}"#.to_owned()),
+        "/ready" => ready(&shared),
+        "/metrics" => text("text/plain; version=0.0.4", metrics(&shared)),
+        _ => status(StatusCode::NOT_FOUND),
+    })
+}
+
+fn wants_upgrade(request: &Request<Incoming>) -> bool {
+    has_token(request, &CONNECTION, "upgrade") && has_token(request, &UPGRADE, "websocket")
+}
+
+fn has_token(request: &Request<Incoming>, name: &HeaderName, token: &str) -> bool {
+    let values = request.headers().get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
+}
+
+fn upgrade(
+    shared: &Shared,
+    mut request: Request<Incoming>,
+    pending: &Pending,
+) -> Result<Answer, Destroy> {
+    if request.uri().path() != shared.config.path {
+        return Err(Destroy);
+    }
+    if !origin_allowed(shared, request.headers().get(ORIGIN)) {
+        return Ok(status(StatusCode::FORBIDDEN));
+    }
+    let key = request.headers().get(SEC_WEBSOCKET_KEY).cloned();
+    let version = request.headers().get(SEC_WEBSOCKET_VERSION);
+    let Some(key) = key.filter(|_| version.is_some_and(|version| version == "13")) else {
+        let mut refused = status(StatusCode::BAD_REQUEST);
+        refused.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        return Ok(refused);
+    };
+    let upgraded = hyper::upgrade::on(&mut request);
+    *pending.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgraded);
+    let mut response = status(StatusCode::SWITCHING_PROTOCOLS);
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key.as_bytes())) {
+        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    Ok(response)
+}
+
+/// Clients that are no browsers send no origin and are always accepted.
+fn origin_allowed(shared: &Shared, origin: Option<&HeaderValue>) -> bool {
+    match (&shared.config.allowed_origins, origin) {
+        (Some(allowed), Some(origin)) => {
+            allowed.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())
+        }
+        _ => true,
+    }
+}
+
+/// Serves the WebSocket that an HTTP connection has become.
+pub(crate) async fn serve(shared: Arc<Shared>, address: IpAddr, upgraded: OnUpgrade) {
+    let socket = match upgraded.await {
+        Ok(socket) => TokioIo::new(socket),
+        Err(error) => {
+            tracing::debug!(%address, %error, "the upgrade did not happen");
+            return;
+        }
+    };
+    let max = shared.config.max_payload_bytes;
+    let config =
+        WebSocketConfig::default().max_message_size(Some(max)).max_frame_size(Some(max));
+    let mut socket = WebSocketStream::from_raw_socket(socket, Role::Server, Some(config)).await;
+    let Some(slot) = shared.addresses.take(address, shared.config.max_connections_per_ip) else {
+        let Closing { code, reason } = Closing::TOO_MANY;
+        let frame = CloseFrame { code: code.into(), reason: reason.into() };
+        connection::refuse(&mut socket, frame).await;
+        return;
+    };
+    let heartbeat = Heartbeat::new(shared.config.heartbeat);
+    connection::serve(socket, Peer::new(shared, address, slot), heartbeat).await;
+}
+
+fn ready(shared: &Shared) -> Answer {
+    if shared.shutdown.phase() == Phase::Running {
+        return text("application/json", r#"{"status":"ready"}"#.to_owned());
+    }
+    let mut answer = text("application/json", r#"{"status":"stopping"}"#.to_owned());
+    *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    answer
+}
+
+fn metrics(shared: &Shared) -> String {
+    let mut out = String::new();
+    let count = |value: usize| value as u64;
+    gauge(&mut out, "tandem_connections", "Open connections.", count(shared.connections.len()));
+    gauge(
+        &mut out,
+        "tandem_subscriptions",
+        "Open subscriptions.",
+        count(shared.subscriptions.value()),
+    );
+    gauge(
+        &mut out,
+        "tandem_open_transactions",
+        "Transactions held open by connections.",
+        count(shared.open_transactions.value()),
+    );
+    shared.metrics.write(&mut out);
+    crate::metrics::write_store(&mut out, &shared.store);
+    out
+}
+
+fn text(kind: &'static str, body: String) -> Answer {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+fn status(status: StatusCode) -> Answer {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    if !status.is_informational() {
+        // As the base: nothing more is heard on a refused connection.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+

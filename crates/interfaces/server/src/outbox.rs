@@ -1,0 +1,312 @@
+//! What waits to be sent to one client, and the bounds on it.
+//!
+//! ```text
+//!   0 ───────────── mark ───────────── limit
+//!   pushes queue    pushes coalesce    subscriptions are cut
+//!   requests run    requests run       the next request waits
+//! ```
+//!
+//! Responses are never dropped: a client that does not read its answers gets
+//! no further requests served, so at most one answer exceeds the limit. Pushes
+//! of one subscription above the mark replace each other and are queued when
+//! the client has caught up. The bytes held are therefore bounded by the limit
+//! plus one answer and one push, whatever clients do.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::config::Backpressure;
+
+/// Why and how a connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Closing {
+    /// The WebSocket close code.
+    pub(crate) code: u16,
+    /// Its reason; may be empty.
+    pub(crate) reason: &'static str,
+}
+
+impl Closing {
+    pub(crate) const SERVER_SHUTDOWN: Self = Self { code: 1000, reason: "server_shutdown" };
+    pub(crate) const SHUTTING_DOWN: Self = Self { code: 1001, reason: "server_shutting_down" };
+    pub(crate) const BINARY: Self = Self { code: 1003, reason: "binary_not_supported" };
+    pub(crate) const NOT_TEXT: Self = Self { code: 1007, reason: "invalid_utf8" };
+    pub(crate) const TOO_LARGE: Self = Self { code: 1009, reason: "" };
+    pub(crate) const HEARTBEAT: Self = Self { code: 4001, reason: "heartbeat_timeout" };
+    pub(crate) const TOO_MANY: Self = Self { code: 4003, reason: "too_many_connections" };
+}
+
+/// What the writer does next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Send these frames.
+    Frames(Vec<Vec<u8>>),
+    /// Everything is sent; close the socket.
+    Close(Closing),
+    /// Nobody listens any more.
+    Abandon,
+}
+
+/// The outgoing buffer of one connection.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    /// Wakes the writer.
+    filled: Notify,
+    /// Wakes the request loop.
+    drained: Notify,
+    mark: usize,
+    limit: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    frames: std::collections::VecDeque<Vec<u8>>,
+    /// The newest state of subscriptions above the mark, oldest first.
+    coalesced: Vec<(u64, Vec<u8>)>,
+    /// Bytes of `frames`, of `coalesced` and of what the writer is sending.
+    bytes: usize,
+    in_flight: usize,
+    closing: Option<Closing>,
+    abandoned: bool,
+}
+
+/// The writer takes about this much at a time, to flush once for many frames.
+const BATCH_BYTES: usize = 64 << 10;
+
+impl Outbox {
+    pub(crate) fn new(backpressure: &Backpressure) -> Self {
+        Self {
+            state: Mutex::default(),
+            filled: Notify::new(),
+            drained: Notify::new(),
+            mark: backpressure.mark_bytes(),
+            limit: backpressure.max_buffered_bytes,
+        }
+    }
+
+    /// Queues a response, welcome, ping or system frame; never refused.
+    pub(crate) fn send(&self, frame: Vec<u8>) {
+        let mut state = self.lock();
+        if state.closing.is_some() || state.abandoned {
+            return;
+        }
+        state.bytes += frame.len();
+        state.frames.push_back(frame);
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    /// Whether the buffer is below its mark.
+    pub(crate) fn has_room(&self) -> bool {
+        let state = self.lock();
+        state.bytes <= self.mark || state.abandoned
+    }
+
+    /// Queues the newest state of a subscription; above the mark it replaces
+    /// the one that waits. Above the limit the frame comes back: the client
+    /// has to catch up, or its subscriptions are [`cut`](Self::cut).
+    pub(crate) fn push_newest(&self, subscription: u64, frame: Vec<u8>) -> Result<(), Vec<u8>> {
+        let mut state = self.lock();
+        let waiting = state.coalesced.iter().position(|(id, _)| *id == subscription);
+        if let Some(index) = waiting {
+            let (_, old) = state.coalesced.remove(index);
+            state.bytes -= old.len();
+        }
+        if state.bytes > self.limit {
+            return Err(frame);
+        }
+        let bytes = state.bytes + frame.len();
+        if state.bytes == 0 || (waiting.is_none() && bytes <= self.mark) {
+            state.frames.push_back(frame);
+        } else {
+            state.coalesced.push((subscription, frame));
+        }
+        state.bytes = bytes;
+        drop(state);
+        self.filled.notify_one();
+        Ok(())
+    }
+
+    /// Drops every push that is held back.
+    pub(crate) fn cut(&self) {
+        let mut state = self.lock();
+        let dropped: usize = state.coalesced.drain(..).map(|(_, frame)| frame.len()).sum();
+        state.bytes -= dropped;
+    }
+
+    /// Forgets what waits for a subscription that has ended.
+    pub(crate) fn forget(&self, subscription: u64) {
+        let mut state = self.lock();
+        if let Some(index) = state.coalesced.iter().position(|(id, _)| *id == subscription) {
+            let (_, old) = state.coalesced.remove(index);
+            state.bytes -= old.len();
+        }
+    }
+
+    /// Waits until the buffer is within its limit. Safe to cancel: it holds
+    /// nothing.
+    pub(crate) async fn below_limit(&self) {
+        self.below(self.limit).await;
+    }
+
+    /// Waits until pushes would be queued again. Safe to cancel.
+    pub(crate) async fn below_mark(&self) {
+        self.below(self.mark).await;
+    }
+
+    async fn below(&self, bound: usize) {
+        loop {
+            let drained = self.drained.notified();
+            tokio::pin!(drained);
+            drained.as_mut().enable();
+            {
+                let state = self.lock();
+                if state.bytes <= bound || state.abandoned || state.closing.is_some() {
+                    return;
+                }
+            }
+            drained.await;
+        }
+    }
+
+    /// Closes the socket after what is queued. The first reason stands.
+    pub(crate) fn close(&self, closing: Closing) {
+        let mut state = self.lock();
+        if state.closing.is_none() {
+            state.closing = Some(closing);
+        }
+        drop(state);
+        self.wake_all();
+    }
+
+    /// The client is gone: nothing more is sent.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.lock();
+        state.abandoned = true;
+        state.frames.clear();
+        state.coalesced.clear();
+        state.bytes = 0;
+        state.in_flight = 0;
+        drop(state);
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
+        self.filled.notify_one();
+        self.drained.notify_waiters();
+    }
+
+    /// The writer's side: what to do next. The frames handed out before count
+    /// as sent. Safe to cancel: frames are taken only when it returns.
+    pub(crate) async fn next(&self) -> Next {
+        loop {
+            if let Some(next) = self.take() {
+                return next;
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    fn take(&self) -> Option<Next> {
+        let mut state = self.lock();
+        let sent = std::mem::take(&mut state.in_flight);
+        state.bytes = state.bytes.saturating_sub(sent);
+        if state.abandoned {
+            return Some(Next::Abandon);
+        }
+        if state.frames.is_empty() {
+            // Caught up: what was held back goes out now, oldest first.
+            let held = std::mem::take(&mut state.coalesced);
+            state.frames.extend(held.into_iter().map(|(_, frame)| frame));
+        }
+        let mut batch = Vec::new();
+        while state.in_flight < BATCH_BYTES
+            && let Some(frame) = state.frames.pop_front()
+        {
+            state.in_flight += frame.len();
+            batch.push(frame);
+        }
+        let closing = state.closing;
+        drop(state);
+        if sent > 0 {
+            self.drained.notify_waiters();
+        }
+        if !batch.is_empty() {
+            return Some(Next::Frames(batch));
+        }
+        closing.map(Next::Close)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outbox() -> Outbox {
+        Outbox::new(&Backpressure { max_buffered_bytes: 100, high_water_mark: 0.5 })
+    }
+
+    fn frames(next: Next) -> Vec<Vec<u8>> {
+        match next {
+            Next::Frames(frames) => frames,
+            other => panic!("frames expected, not {other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn above_the_mark_pushes_coalesce_to_the_newest() {
+        let outbox = outbox();
+        outbox.send(vec![0; 45]);
+        for value in 1..=5 {
+            outbox.push_newest(1, vec![value; 10]).expect("there is room");
+        }
+        assert_eq!(frames(outbox.next().await), [vec![0; 45]]);
+        assert_eq!(frames(outbox.next().await), [vec![5; 10]]);
+    }
+
+    #[tokio::test]
+    async fn g10_above_the_limit_pushes_are_refused_and_responses_are_kept() {
+        let outbox = outbox();
+        outbox.send(vec![0; 60]);
+        outbox.push_newest(1, vec![1; 50]).expect("one push may overshoot");
+        assert_eq!(outbox.push_newest(2, vec![2; 5]), Err(vec![2; 5]));
+        outbox.cut();
+        outbox.send(vec![3; 60]);
+        assert_eq!(frames(outbox.next().await), [vec![0; 60], vec![3; 60]]);
+    }
+
+    #[tokio::test]
+    async fn a_push_larger_than_the_limit_still_reaches_an_idle_client() {
+        let outbox = outbox();
+        outbox.push_newest(1, vec![1; 500]).expect("nothing else waits");
+        assert_eq!(frames(outbox.next().await).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_request_loop_waits_until_the_client_has_read() {
+        let outbox = outbox();
+        outbox.send(vec![0; 200]);
+        let waited = tokio::time::timeout(std::time::Duration::ZERO, outbox.below_limit()).await;
+        assert!(waited.is_err(), "the buffer is above its limit");
+        outbox.next().await;
+        let written = tokio::time::timeout(std::time::Duration::ZERO, outbox.next()).await;
+        assert!(written.is_err(), "nothing more to write");
+        outbox.below_limit().await;
+    }
+
+    #[tokio::test]
+    async fn closing_happens_after_what_is_queued() {
+        let outbox = outbox();
+        outbox.send(vec![1]);
+        outbox.close(Closing::SERVER_SHUTDOWN);
+        outbox.send(vec![2]);
+        assert_eq!(frames(outbox.next().await), [vec![1]]);
+        assert_eq!(outbox.next().await, Next::Close(Closing::SERVER_SHUTDOWN));
+    }
+}

@@ -1,0 +1,97 @@
+//! The requests, one file per family.
+//!
+//! Most are *store operations*: they take their fields, do one thing to the
+//! store or to an open transaction, and answer data. Those are plain functions
+//! of type [`Handler`], listed in [`store_operation`], and run on a blocking
+//! thread. Requests that also touch the connection (transactions that stay
+//! open, subscriptions) are methods of the peer, in the files of their family.
+
+mod admin;
+mod aggregate;
+mod batch;
+mod fields;
+mod index;
+mod read;
+mod server;
+mod stats;
+mod subscribe;
+mod transaction;
+mod write;
+
+use std::sync::Arc;
+
+use tandem::{Bucket, Store, Transaction};
+use tandem_base::Result;
+
+use crate::data::Data;
+use crate::workers::Class;
+
+pub(crate) use fields::{Fields, invalid, missing};
+pub(crate) use read::sort_order;
+pub(crate) use server::server_operation;
+
+/// Where an operation runs: on its own, or in an open transaction.
+#[derive(Clone, Debug)]
+pub(crate) enum Scope {
+    /// Each operation commits by itself.
+    Store(Store),
+    /// Part of this transaction.
+    Transaction(Arc<Transaction>),
+}
+
+impl Scope {
+    /// A handle on a bucket.
+    pub(crate) fn bucket<'a>(&'a self, name: &'a str) -> Bucket<'a> {
+        match self {
+            Self::Store(store) => store.bucket(name),
+            Self::Transaction(transaction) => transaction.bucket(name),
+        }
+    }
+}
+
+/// A store operation.
+pub(crate) type Handler = fn(&Scope, Fields) -> Result<Data>;
+
+/// The store operation of that type, and whether it may wait for the disk or
+/// for locks.
+pub(crate) fn store_operation(kind: &str) -> Option<(Class, Handler)> {
+    use Class::{Read, Write};
+    let operation: (Class, Handler) = match kind {
+        "store.insert" => (Write, write::insert),
+        "store.insertMany" => (Write, write::insert_many),
+        "store.update" => (Write, write::update),
+        "store.updateMany" => (Write, write::update_many),
+        "store.replace" => (Write, write::replace),
+        "store.upsert" => (Write, write::upsert),
+        "store.delete" => (Write, write::delete),
+        "store.deleteMany" => (Write, write::delete_many),
+        "store.clear" => (Write, write::clear),
+        "store.get" => (Read, read::get),
+        "store.all" => (Read, read::all),
+        "store.where" => (Read, read::where_),
+        "store.findOne" => (Read, read::find_one),
+        "store.count" => (Read, read::count),
+        "store.first" => (Read, read::first),
+        "store.last" => (Read, read::last),
+        "store.paginate" => (Read, read::paginate),
+        "store.explain" => (Read, read::explain),
+        "store.sum" => (Read, aggregate::sum),
+        "store.avg" => (Read, aggregate::avg),
+        "store.min" => (Read, aggregate::min),
+        "store.max" => (Read, aggregate::max),
+        "store.groupBy" => (Read, aggregate::group_by),
+        "store.buckets" => (Read, admin::buckets),
+        "store.defineBucket" => (Write, admin::define_bucket),
+        "store.dropBucket" => (Write, admin::drop_bucket),
+        "store.updateBucket" => (Write, admin::update_bucket),
+        "store.getBucketSchema" => (Read, admin::bucket_schema),
+        "store.defineQuery" => (Write, admin::define_query),
+        "store.undefineQuery" => (Write, admin::undefine_query),
+        "store.createIndex" => (Write, index::create),
+        "store.dropIndex" => (Write, index::drop),
+        "store.indexes" => (Read, index::list),
+        "store.check" => (Write, index::check),
+        _ => return None,
+    };
+    Some(operation)
+}

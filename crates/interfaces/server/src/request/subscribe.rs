@@ -1,0 +1,137 @@
+//! Subscriptions: stored queries and changes.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tandem::SubscribeOptions;
+use tandem_base::{Code, Error, Result};
+
+use super::Fields;
+use crate::data::{Data, write_value};
+use crate::declarative::DeclarativeQuery;
+use crate::limits::Held;
+use crate::peer::Peer;
+use crate::push::subscription_number;
+use crate::workers::Class;
+
+impl Peer {
+    /// The requests of this family; `None` for the type of another.
+    pub(crate) async fn subscription_request(
+        &mut self,
+        kind: &str,
+        fields: &mut Fields,
+    ) -> Option<Result<Data>> {
+        Some(match kind {
+            "store.subscribe" => self.subscribe(fields).await,
+            "store.subscribeChanges" => self.subscribe_changes(fields).await,
+            "store.unsubscribe" => self.unsubscribe(fields),
+            "store.listQueries" => self.list_queries().await,
+            _ => return None,
+        })
+    }
+
+    /// `{query, params?}` → `{subscriptionId, data}`.
+    async fn subscribe(&mut self, fields: &mut Fields) -> Result<Data> {
+        let held = self.room_for_subscription()?;
+        let name = fields.string("query")?;
+        let params = fields.optional_object("params")?.unwrap_or_default();
+        // Noted before the evaluation: what is committed during it is due.
+        let evaluated_at = self.shared.feed.newest();
+        let store = self.store().clone();
+        let query_name = name.clone();
+        let work = move || {
+            let config = store.query_config(&query_name)?;
+            let query = Arc::new(DeclarativeQuery::bind(config, &params)?);
+            let first = query.evaluate(&store)?;
+            Ok((query, first))
+        };
+        let (query, first) = self.shared.workers.run(Class::Read, work).await?;
+        let id = self.shared.next_subscription();
+        let name = self.shared.active_queries.hold(&name);
+        self.subscriptions.add_query(id, name, query, evaluated_at, &first, held);
+        let mut text = format!("{{\"subscriptionId\":\"sub-{id}\",\"data\":").into_bytes();
+        text.extend_from_slice(first.text());
+        text.push(b'}');
+        Ok(Data::raw(text))
+    }
+
+    /// `{bucket? or buckets?, filter?, from?}` → `{subscriptionId, revision}`.
+    async fn subscribe_changes(&mut self, fields: &mut Fields) -> Result<Data> {
+        let held = self.room_for_subscription()?;
+        let mut options = SubscribeOptions::new();
+        if let Some(bucket) = fields.optional_string("bucket")? {
+            options = options.bucket(bucket);
+        }
+        for bucket in fields.optional_strings("buckets")?.unwrap_or_default() {
+            options = options.bucket(bucket);
+        }
+        if let Some(filter) = fields.optional_object("filter")? {
+            options = options.filter(Value::Object(filter));
+        }
+        if let Some(from) = fields.optional_revision("from")? {
+            options = options.from(from);
+        }
+        if fields.flag("includeInitial")? {
+            return Err(Error::validation(
+                "\"includeInitial\" is not supported yet: read the bucket, then subscribe \"from\" \
+                 the revision read",
+            ));
+        }
+        let store = self.store().clone();
+        let position =
+            self.shared.workers.run(Class::Read, move || store.subscribe(options)).await?;
+        let id = self.shared.next_subscription();
+        let revision = position.position();
+        self.subscriptions.add_changes(id, position, held);
+        Ok(Data::value(json!({ "subscriptionId": format!("sub-{id}"), "revision": revision })))
+    }
+
+    /// `{subscriptionId}` → `{unsubscribed: true}`.
+    fn unsubscribe(&mut self, fields: &mut Fields) -> Result<Data> {
+        let id = fields.string("subscriptionId")?;
+        let outbox = self.outbox().clone();
+        let known = subscription_number(&id)
+            .is_some_and(|number| self.subscriptions.remove(number, &outbox));
+        if !known {
+            return Err(Error::new(Code::NotFound, format!("Subscription \"{id}\" not found"))
+                .with("subscriptionId", id));
+        }
+        Ok(Data::value(json!({ "unsubscribed": true })))
+    }
+
+    /// `{}` → `{queries: [{name, type, activeSubscriptions, config}]}`.
+    async fn list_queries(&mut self) -> Result<Data> {
+        let store = self.store().clone();
+        let queries = self.shared.workers.run(Class::Read, move || store.queries()).await?;
+        let mut text = b"{\"queries\":[".to_vec();
+        for (index, (name, config)) in queries.into_iter().enumerate() {
+            if index > 0 {
+                text.push(b',');
+            }
+            let active = self.shared.active_queries.count(&name);
+            let query = json!({
+                "name": name, "type": "declarative", "activeSubscriptions": active,
+                "config": config,
+            });
+            write_value(&mut text, &query);
+        }
+        text.extend_from_slice(b"]}");
+        Ok(Data::raw(text))
+    }
+
+    /// A place for one more subscription, on this connection and in all.
+    fn room_for_subscription(&self) -> Result<[Held; 2]> {
+        let limits = &self.shared.config.connection_limits;
+        let max = limits.max_subscriptions_per_connection;
+        let Some(own) = self.info.subscriptions.try_hold(max) else {
+            let message = format!("Subscription limit reached (max {max} per connection)");
+            return Err(Error::new(Code::RateLimited, message));
+        };
+        let max = limits.max_total_subscriptions;
+        let Some(total) = self.shared.subscriptions.try_hold(max) else {
+            let message = format!("Global subscription limit reached (max {max})");
+            return Err(Error::new(Code::RateLimited, message));
+        };
+        Ok([own, total])
+    }
+}

@@ -1,0 +1,72 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tandem::Store;
+use tandem_base::Result;
+
+use crate::config::Config;
+use crate::connections::Connections;
+use crate::feed::Feed;
+use crate::limits::{ConnectionsPerAddress, Gauge, NamedGauge, RateLimiter};
+use crate::metrics::Metrics;
+use crate::shutdown::Shutdown;
+use crate::workers::Workers;
+
+/// What all connections share: the store, the settings, the limits, the
+/// counters.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) store: Store,
+    pub(crate) workers: Workers,
+    pub(crate) connections: Connections,
+    pub(crate) addresses: ConnectionsPerAddress,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) metrics: Metrics,
+    pub(crate) open_transactions: Gauge,
+    pub(crate) subscriptions: Gauge,
+    pub(crate) active_queries: NamedGauge,
+    pub(crate) feed: Feed,
+    rate: Option<RateLimiter>,
+    last_transaction: AtomicU64,
+    last_subscription: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config, store: Store, feed: Feed) -> Arc<Self> {
+        Arc::new(Self {
+            rate: config.rate_limit.map(RateLimiter::new),
+            config,
+            store,
+            workers: Workers::new(),
+            connections: Connections::default(),
+            addresses: ConnectionsPerAddress::default(),
+            shutdown: Shutdown::new(),
+            metrics: Metrics::default(),
+            open_transactions: Gauge::default(),
+            subscriptions: Gauge::default(),
+            active_queries: NamedGauge::default(),
+            feed,
+            last_transaction: AtomicU64::new(0),
+            last_subscription: AtomicU64::new(0),
+        })
+    }
+
+    /// Counts one request of that address against the rate limit.
+    ///
+    /// # Errors
+    /// `RATE_LIMITED`.
+    pub(crate) fn admit(&self, address: IpAddr) -> Result<()> {
+        self.rate.as_ref().map_or(Ok(()), |rate| rate.admit(address))
+    }
+
+    /// `tx-N`, counted for the whole process.
+    pub(crate) fn next_transaction_handle(&self) -> String {
+        format!("tx-{}", self.last_transaction.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// The N of `sub-N`, counted for the whole process.
+    pub(crate) fn next_subscription(&self) -> u64 {
+        self.last_subscription.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}

@@ -1,0 +1,67 @@
+//! Where store calls run: on blocking threads, in two classes.
+//!
+//! A write may wait for the disk or for another transaction's lock, a read
+//! never does. Writes therefore need one of [`WRITE_PERMITS`] permits, which
+//! is half of the blocking threads that the runtime has: however many writers
+//! wait for a slow disk, there are threads left for everybody's reads.
+
+use std::sync::Arc;
+
+use tandem_base::{Error, Result};
+use tokio::sync::Semaphore;
+
+/// Writes, commits and lock waits that run at once.
+const WRITE_PERMITS: usize = 256;
+
+/// Blocking threads that a runtime for this server should allow.
+pub const BLOCKING_THREADS: usize = 2 * WRITE_PERMITS;
+
+/// Whether a call may wait for the disk or for a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Reads memory or cached files.
+    Read,
+    /// Writes, commits, or waits for a lock.
+    Write,
+}
+
+/// Runs store calls.
+#[derive(Clone, Debug)]
+pub(crate) struct Workers {
+    writes: Arc<Semaphore>,
+}
+
+impl Workers {
+    pub(crate) fn new() -> Self {
+        Self { writes: Arc::new(Semaphore::new(WRITE_PERMITS)) }
+    }
+
+    /// Runs `work` on a blocking thread. When the caller goes away, `work`
+    /// still runs to its end (a commit that has started is not torn), only
+    /// nobody hears of it.
+    ///
+    /// # Errors
+    /// What `work` answers; `INTERNAL_ERROR` if it panicked.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        class: Class,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let permit = match class {
+            Class::Read => None,
+            // Waiting here costs no thread; the queue is first come, first served.
+            Class::Write => self.writes.clone().acquire_owned().await.ok(),
+        };
+        let task = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        });
+        match task.await {
+            Ok(result) => result,
+            Err(failure) => {
+                tracing::error!(%failure, "a store call panicked");
+                Err(Error::internal("Internal server error"))
+            }
+        }
+    }
+}

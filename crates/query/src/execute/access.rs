@@ -1,0 +1,202 @@
+use bytes::Bytes;
+use tandem_base::{Error, Result};
+use tandem_record::catalog::{Bucket, Index};
+use tandem_record::entries::{IndexEntry, entries, primary_key_of};
+use tandem_record::keys;
+use tandem_record::row::Row;
+use tandem_storage::{Direction, KeyRange};
+use tandem_transaction::{Isolation, MergedEntry, Read, Transaction};
+
+use std::sync::Arc;
+
+/// What a visitor wants next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    More,
+    Enough,
+}
+
+/// Where candidate rows come from. Ranges and keys are in ascending order and
+/// do not overlap.
+#[derive(Clone, Debug)]
+pub(crate) enum Access {
+    /// Records by their encoded primary keys.
+    Points(Vec<Bytes>),
+    /// Rows in key order.
+    Rows(KeyRange),
+    /// Rows in order of insertion, through the order index.
+    Insertion { order_index: u32, range: KeyRange },
+    /// Rows through a secondary index.
+    Index { index: Arc<Index>, ranges: Vec<KeyRange> },
+}
+
+/// What an access has touched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Examined {
+    /// Index entries, order entries included.
+    pub(crate) entries: u64,
+    /// Rows read.
+    pub(crate) rows: u64,
+}
+
+type Visitor<'v> = dyn FnMut(Bytes, Row) -> Result<Step> + 'v;
+
+impl Access {
+    /// Calls `visit` with each candidate's primary key and row, each record
+    /// once, until it has enough. What is read on the way, and no more, is
+    /// remembered by the transaction.
+    pub(crate) fn visit(
+        &self,
+        tx: &Transaction,
+        bucket: &Bucket,
+        direction: Direction,
+        examined: &mut Examined,
+        visit: &mut Visitor<'_>,
+    ) -> Result<()> {
+        match self {
+            Self::Points(primary_keys) => {
+                let each = |primary_key: &Bytes| {
+                    examined.rows += 1;
+                    match tx.get(&keys::row(bucket.id, primary_key))? {
+                        Some(row) => visit(primary_key.clone(), Row::from_stored(row)?),
+                        None => Ok(Step::More),
+                    }
+                };
+                until_enough(in_direction(primary_keys, direction), each).map(drop)
+            }
+            Self::Rows(range) => {
+                let prefix = keys::row_prefix(bucket.id).len();
+                scan(tx, range, direction, |entry| {
+                    examined.rows += 1;
+                    visit(entry.key.slice(prefix..), Row::from_stored(entry.value)?)
+                })
+                .map(drop)
+            }
+            Self::Insertion { order_index, range } => scan(tx, range, direction, |entry| {
+                examined.entries += 1;
+                let Some((row, own)) = fetch(tx, bucket, &entry.value, examined)? else {
+                    return Ok(Step::More);
+                };
+                if own && keys::order_entry(*order_index, row.position()) != entry.key {
+                    return Ok(Step::More);
+                }
+                visit(entry.value, row)
+            })
+            .map(drop),
+            Self::Index { index, ranges } => {
+                let mut own_entries = Vec::new();
+                let may_hide = index.unique && own_view_differs(tx, bucket);
+                until_enough(in_direction(ranges, direction), |range| {
+                    let mut take = |key: &Bytes, value: &Bytes| {
+                        examined.entries += 1;
+                        let primary_key = primary_key_of(index, key, value)?;
+                        let Some((row, own)) = fetch(tx, bucket, &primary_key, examined)? else {
+                            return Ok(Step::More);
+                        };
+                        if index.multi || own {
+                            own_entries.clear();
+                            entries(index, &row, &primary_key, &mut own_entries)?;
+                            if first_met(&own_entries, ranges, direction) != Some(key) {
+                                return Ok(Step::More);
+                            }
+                        }
+                        visit(primary_key, row)
+                    };
+                    let step = scan(tx, range, direction, |entry| take(&entry.key, &entry.value))?;
+                    if step == Step::Enough || !may_hide {
+                        return Ok(step);
+                    }
+                    until_enough(tx.view().scan(range, direction), |entry| {
+                        let (key, value) = entry?;
+                        let hidden = tx.get_untracked(&key)?.as_ref() != Some(&value);
+                        if hidden { take(&key, &value) } else { Ok(Step::More) }
+                    })
+                })
+                .map(drop)
+            }
+        }
+    }
+}
+
+/// Whether others may have committed since the transaction wrote to the bucket
+/// what its view shows now. Then an own write may hide a unique entry that is
+/// another record's by now, so that unique indexes give no order, and what they
+/// hide has to be looked for.
+pub(crate) fn own_view_differs(tx: &Transaction, bucket: &Bucket) -> bool {
+    let rows = KeyRange::prefix(&keys::row_prefix(bucket.id));
+    tx.isolation() == Isolation::ReadCommitted && tx.writes().rows_in(&rows).next().is_some()
+}
+
+/// The row that an index entry points to, and whether the transaction itself
+/// wrote it. `None`: an own delete hides it.
+fn fetch(
+    tx: &Transaction,
+    bucket: &Bucket,
+    primary_key: &[u8],
+    examined: &mut Examined,
+) -> Result<Option<(Row, bool)>> {
+    examined.rows += 1;
+    let row_key = keys::row(bucket.id, primary_key);
+    let own = tx.own_write(&row_key).is_some();
+    match tx.get(&row_key)? {
+        Some(row) => Ok(Some((Row::from_stored(row)?, own))),
+        None if own => Ok(None),
+        None => {
+            Err(Error::corrupted("An index entry points to no record")
+                .with("bucket", &*bucket.name))
+        }
+    }
+}
+
+/// Of a row's entries, the one that a scan of `ranges` meets first. A row with
+/// several entries in the ranges is taken there and nowhere else, and an entry
+/// that is not the row's own (read committed: the record was changed by others
+/// after this transaction wrote it) is never taken.
+fn first_met<'e>(
+    entries: &'e [IndexEntry],
+    ranges: &[KeyRange],
+    direction: Direction,
+) -> Option<&'e Bytes> {
+    let met = entries.iter().map(|entry| &entry.key).filter(|key| {
+        let at = ranges.partition_point(|range| range.start <= **key);
+        at > 0 && ranges[at - 1].contains(key)
+    });
+    match direction {
+        Direction::Forward => met.min(),
+        Direction::Reverse => met.max(),
+    }
+}
+
+fn in_direction<'a, T>(
+    items: &'a [T],
+    direction: Direction,
+) -> Box<dyn Iterator<Item = &'a T> + 'a> {
+    match direction {
+        Direction::Forward => Box::new(items.iter()),
+        Direction::Reverse => Box::new(items.iter().rev()),
+    }
+}
+
+fn scan(
+    tx: &Transaction,
+    range: &KeyRange,
+    direction: Direction,
+    mut each: impl FnMut(MergedEntry) -> Result<Step>,
+) -> Result<Step> {
+    if range.is_empty() {
+        return Ok(Step::More);
+    }
+    until_enough(tx.scan(range, direction), |entry| each(entry?))
+}
+
+fn until_enough<T>(
+    items: impl Iterator<Item = T>,
+    mut each: impl FnMut(T) -> Result<Step>,
+) -> Result<Step> {
+    for item in items {
+        if each(item)? == Step::Enough {
+            return Ok(Step::Enough);
+        }
+    }
+    Ok(Step::More)
+}

@@ -1,0 +1,249 @@
+use serde_json::{Map, Value};
+use tandem_base::{Error, Result};
+use tandem_record::filter::Filter;
+use tandem_record::row::Row;
+use tandem_record::value::Path;
+
+use crate::cursor::Cursor;
+use crate::order::SortPart;
+
+/// Bounds of a read; `docs/limits.md` lists them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueryLimits {
+    /// Rows held at once to sort them; beyond it `LIMIT_EXCEEDED` names
+    /// `sortRows`.
+    pub sort_rows: usize,
+    /// Rows answered at once; beyond it `LIMIT_EXCEEDED` names `resultRows`.
+    pub result_rows: usize,
+    /// Groups of one `groupBy`; beyond it `LIMIT_EXCEEDED` names `groups`.
+    pub groups: usize,
+}
+
+impl Default for QueryLimits {
+    fn default() -> Self {
+        Self { sort_rows: 1_000_000, result_rows: 1_000_000, groups: 100_000 }
+    }
+}
+
+/// Where a read goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum After {
+    /// After the place that an earlier page has answered as `next_cursor`.
+    Cursor(Cursor),
+    /// After the record with this key, or what [`Cursor::parse`] makes of it.
+    Text(Value),
+}
+
+/// A way to reach the rows. It is taken if it leads to all of them; the answer
+/// is the same either way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// Look at every row.
+    Scan,
+    /// Through the index of that name.
+    Index(String),
+}
+
+/// A read of one bucket.
+///
+/// Evaluated as: filter → sort → after → offset → limit. Without a sort,
+/// records come in natural order: that of insertion, or of keys in an
+/// `ordered_set`; between equal sort values, too.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// The bucket's name.
+    pub bucket: String,
+    /// Which records; `None` = all.
+    pub filter: Option<Filter>,
+    /// In which order; empty = natural.
+    pub sort: Vec<SortPart>,
+    /// How many at most; `None` = all.
+    pub limit: Option<usize>,
+    /// How many to leave out first.
+    pub offset: usize,
+    /// Which fields to answer; `None` = the whole record. Applied by
+    /// [`project`](Query::project), not by the read.
+    pub fields: Option<Vec<String>>,
+    /// Where to go on.
+    pub after: Option<After>,
+    /// Which way to prefer to the one that seems cheapest.
+    pub hint: Option<Hint>,
+    /// Bounds on memory.
+    pub limits: QueryLimits,
+}
+
+impl Query {
+    /// Everything in `bucket`, in natural order.
+    #[must_use]
+    pub fn new(bucket: impl Into<String>) -> Self {
+        Self { bucket: bucket.into(), ..Self::default() }
+    }
+
+    /// Only records that match.
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+
+    /// As [`filter`](Self::filter), from JSON; null is no filter.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` naming what is wrong.
+    pub fn filter_json(mut self, filter: &Value) -> Result<Self> {
+        self.filter = if filter.is_null() { None } else { Some(Filter::parse(filter)?) };
+        Ok(self)
+    }
+
+    /// The order, from JSON; see [`parse_sort`].
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` naming what is wrong.
+    pub fn sort_json(mut self, sort: &Value) -> Result<Self> {
+        self.sort = parse_sort(sort)?;
+        Ok(self)
+    }
+
+    /// At most `limit` records; 0 is no limit.
+    #[must_use]
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = (limit > 0).then_some(limit);
+        self
+    }
+
+    /// Leaves out the first `offset` records.
+    #[must_use]
+    pub fn offset(mut self, offset: usize) -> Self {
+        self.offset = offset;
+        self
+    }
+
+    /// Goes on after a page, or after the record with a key.
+    #[must_use]
+    pub fn after(mut self, after: After) -> Self {
+        self.after = Some(after);
+        self
+    }
+
+    /// Prefers a way to reach the rows.
+    #[must_use]
+    pub fn hint(mut self, hint: Hint) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// What is answered of `row`: the listed fields in their order and no
+    /// others, or everything.
+    ///
+    /// # Errors
+    /// `CORRUPTED`.
+    pub fn project(&self, row: &Row) -> Result<Value> {
+        match &self.fields {
+            None => row.to_value(),
+            Some(fields) => Ok(Value::Object(project(row, fields))),
+        }
+    }
+}
+
+/// The listed fields of a row, as a record. `a.b` answers `{"a": {"b": …}}`;
+/// what is missing is left out.
+#[must_use]
+pub fn project(row: &Row, fields: &[String]) -> Map<String, Value> {
+    let mut out = Map::new();
+    for field in fields {
+        if let Some(value) = row.field(field) {
+            out.insert(field.clone(), value);
+        } else if field.contains('.')
+            && let Ok(path) = Path::parse(field)
+            && let Some(value) = row.collect(&path)
+        {
+            let names: Vec<&str> = path.names().collect();
+            insert_at(&mut out, &names, value);
+        }
+    }
+    out
+}
+
+fn insert_at(record: &mut Map<String, Value>, names: &[&str], value: Value) {
+    match names {
+        [] => {}
+        [last] => {
+            record.insert((*last).to_owned(), value);
+        }
+        [first, rest @ ..] => {
+            let inner = record.entry(*first).or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(inner) = inner {
+                insert_at(inner, rest, value);
+            }
+        }
+    }
+}
+
+/// Reads a sort: `{"age": "desc", "name": 1}` (most significant first), or
+/// `["-age", "name"]`, or `"-age"`. Null is no sort.
+///
+/// # Errors
+/// `VALIDATION_ERROR` for any other form; `LIMIT_EXCEEDED` for more than
+/// [`MAX_SORT_PARTS`] parts.
+pub fn parse_sort(sort: &Value) -> Result<Vec<SortPart>> {
+    let parts: Vec<SortPart> = match sort {
+        Value::Null => Vec::new(),
+        Value::String(field) => vec![signed_part(field)?],
+        Value::Array(fields) => {
+            let parts = fields.iter().map(|field| match field {
+                Value::String(field) => signed_part(field),
+                _ => Err(Error::validation("Invalid \"sort\": expected field names")),
+            });
+            parts.collect::<Result<_>>()?
+        }
+        Value::Object(fields) => {
+            let parts = fields.iter().map(|(field, direction)| {
+                Ok(SortPart {
+                    path: Path::parse(field)?,
+                    descending: descending(field, direction)?,
+                })
+            });
+            parts.collect::<Result<_>>()?
+        }
+        _ => return Err(Error::validation("Invalid \"sort\": expected object or array")),
+    };
+    if parts.len() > MAX_SORT_PARTS {
+        return Err(Error::limit("sortParts", MAX_SORT_PARTS as u64, parts.len() as u64));
+    }
+    Ok(parts)
+}
+
+/// How many parts a sort may have.
+pub const MAX_SORT_PARTS: usize = 32;
+
+fn signed_part(field: &str) -> Result<SortPart> {
+    let (name, descending) = match field.strip_prefix('-') {
+        Some(name) => (name, true),
+        None => (field, false),
+    };
+    Ok(SortPart { path: Path::parse(name)?, descending })
+}
+
+fn descending(field: &str, direction: &Value) -> Result<bool> {
+    match direction {
+        Value::String(text) if text == "asc" => Ok(false),
+        Value::String(text) if text == "desc" => Ok(true),
+        Value::Number(number) if number.as_f64() == Some(1.0) => Ok(false),
+        Value::Number(number) if number.as_f64() == Some(-1.0) => Ok(true),
+        _ => Err(Error::validation(format!(
+            "Invalid \"sort\": direction of \"{field}\" must be one of: asc, desc, 1, -1"
+        ))
+        .with("field", field)),
+    }
+}
+
+/// What a paged read answers.
+#[derive(Clone, Debug)]
+pub struct QueryPage {
+    /// The records, in order.
+    pub rows: Vec<Row>,
+    /// Whether more come after them.
+    pub has_more: bool,
+    /// Where to go on; `None` for an empty page.
+    pub next_cursor: Option<Cursor>,
+}

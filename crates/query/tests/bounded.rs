@@ -1,0 +1,80 @@
+//! Reads hold no more rows than their limits say.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Store, ids};
+use tandem_base::{Code, Error};
+use tandem_query::{GroupBy, Query, QueryLimits, Stream, explain, group_by, rows};
+
+fn store() -> Store {
+    let store = Store::with_bucket(&json!({
+        "key": "id", "schema": {"id": {}, "n": {"type": "number"}}, "indexes": ["n"],
+    }));
+    let records: Vec<Value> =
+        (0..500).map(|n| json!({"id": n, "n": n % 2, "free": 1_000 - n})).collect();
+    store.insert_all(&records);
+    store
+}
+
+fn small(sort_rows: usize) -> QueryLimits {
+    QueryLimits { sort_rows, result_rows: 400, groups: 10 }
+}
+
+fn limit_of(error: &Error) -> (Code, &str) {
+    (error.code(), error.detail("limit").and_then(Value::as_str).unwrap())
+}
+
+#[test]
+fn g10_a_sort_in_memory_keeps_only_what_is_wanted_and_names_its_limit() {
+    let store = store();
+    let tx = &mut store.begin();
+    let query = Query { limits: small(50), ..Query::new("b") }.sort_json(&json!("free")).unwrap();
+    let error = rows(&store.records, tx, &query).unwrap_err();
+    assert_eq!(limit_of(&error), (Code::LimitExceeded, "sortRows"));
+    let top = rows(&store.records, tx, &query.limit(50)).unwrap();
+    assert_eq!(ids(&top)[..2], [json!(499), json!(498)]);
+}
+
+#[test]
+fn g10_an_index_never_makes_a_natural_read_fail_that_a_scan_could_serve() {
+    let store = store();
+    let tx = &mut store.begin();
+    let query =
+        Query { limits: small(50), ..Query::new("b") }.filter_json(&json!({"n": 1})).unwrap();
+    assert_eq!(explain(&store.records, tx, &query).unwrap()["index"], "n");
+    assert_eq!(rows(&store.records, tx, &query).unwrap().len(), 250);
+    let mut stream = Stream::new(query);
+    let mut count = 0;
+    loop {
+        let chunk = stream.next_chunk(&store.records, tx, 7).unwrap();
+        if chunk.is_empty() {
+            break;
+        }
+        count += chunk.len();
+    }
+    assert_eq!(count, 250);
+}
+
+#[test]
+fn g10_results_and_groups_name_their_limits_and_a_stream_has_none() {
+    let store = store();
+    let tx = &mut store.begin();
+    let query = Query { limits: small(1_000), ..Query::new("b") };
+    let error = rows(&store.records, tx, &query).unwrap_err();
+    assert_eq!(limit_of(&error), (Code::LimitExceeded, "resultRows"));
+    let by_free = GroupBy::parse(&json!("free"), &json!(null)).unwrap();
+    let error = group_by(&store.records, tx, "b", &by_free, None, &small(1)).unwrap_err();
+    assert_eq!(limit_of(&error), (Code::LimitExceeded, "groups"));
+    let limits = QueryLimits { sort_rows: 10, result_rows: 100, groups: 1 };
+    let mut stream = Stream::new(Query { limits, ..Query::new("b") });
+    let mut streamed = Vec::new();
+    loop {
+        let chunk = stream.next_chunk(&store.records, tx, 50).unwrap();
+        if chunk.is_empty() {
+            break;
+        }
+        streamed.extend(ids(&chunk));
+    }
+    assert_eq!(streamed, (0..500).map(|n| json!(n)).collect::<Vec<_>>());
+}

@@ -1,0 +1,96 @@
+//! Cursors hold their place while others write.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Store, commit, fields, ids};
+use tandem_base::Code;
+use tandem_query::{After, Query, run};
+
+fn store(kind: &str) -> Store {
+    let store = Store::with_bucket(&json!({
+        "key": "id", "etsType": kind, "schema": {"id": {}, "n": {"type": "number"}},
+        "indexes": ["n"],
+    }));
+    let records: Vec<Value> = (0..20).map(|n| json!({"id": n, "n": n / 4})).collect();
+    store.insert_all(&records);
+    store
+}
+
+fn page_ids(store: &Store, query: &Query) -> (Vec<Value>, bool, Option<String>) {
+    let page = run(&store.records, &mut store.begin(), query).unwrap();
+    (ids(&page.rows), page.has_more, page.next_cursor.map(|cursor| cursor.to_string()))
+}
+
+fn after(query: &Query, text: impl Into<Value>) -> Query {
+    query.clone().after(After::Text(text.into()))
+}
+
+#[test]
+fn a_cursor_goes_on_behind_a_record_that_was_deleted_changed_or_inserted_meanwhile() {
+    for (kind, sort) in [("set", json!(null)), ("ordered_set", json!(null)), ("set", json!(["-n"]))]
+    {
+        let store = store(kind);
+        let query = Query::new("b").sort_json(&sort).unwrap().limit(6);
+        let (first, more, cursor) = page_ids(&store, &query);
+        assert!(more);
+        let mut tx = store.begin();
+        store.records.delete(&mut tx, "b", first.last().unwrap(), None).unwrap();
+        store.records.insert(&mut tx, "b", fields(&json!({"id": 99, "n": 0}))).unwrap();
+        commit(tx);
+        let (second, _, cursor) = page_ids(&store, &after(&query, cursor.unwrap()));
+        let (third, _, cursor) = page_ids(&store, &after(&query, cursor.unwrap()));
+        let (fourth, more, _) = page_ids(&store, &after(&query, cursor.unwrap()));
+        assert!(!more);
+        let mut seen = [first, second, third, fourth].concat();
+        seen.sort_by_key(|id| id.as_i64());
+        let expected: Vec<Value> = (0..20).chain([99]).map(|n| json!(n)).collect();
+        assert_eq!(seen, expected, "{kind} {sort}: everything once");
+    }
+}
+
+#[test]
+fn a_page_of_pending_records_is_followed_after_their_commit() {
+    let store = store("set");
+    let query = Query::new("b").limit(22);
+    let mut tx = store.begin();
+    for id in 20..25 {
+        store.records.insert(&mut tx, "b", fields(&json!({"id": id}))).unwrap();
+    }
+    let page = run(&store.records, &mut tx, &query).unwrap();
+    commit(tx);
+    let (rest, more, _) = page_ids(&store, &query.after(After::Cursor(page.next_cursor.unwrap())));
+    assert_eq!((rest, more), (vec![json!(22), json!(23), json!(24)], false));
+}
+
+#[test]
+fn a_key_is_a_cursor_and_an_unknown_one_leads_nowhere() {
+    let store = store("set");
+    let query = Query::new("b").limit(3);
+    assert_eq!(page_ids(&store, &after(&query, 4)).0, vec![json!(5), json!(6), json!(7)]);
+    for unknown in [json!(null), json!(500), json!("tc"), json!("nothing"), json!([1])] {
+        assert_eq!(page_ids(&store, &after(&query, unknown)), (Vec::new(), false, None));
+    }
+}
+
+#[test]
+fn g9_a_cursor_that_is_damaged_or_of_another_query_is_refused() {
+    let store = store("set");
+    let query = Query::new("b").limit(3);
+    let cursor = page_ids(&store, &query).2.unwrap();
+    let mut damaged = cursor.clone().into_bytes();
+    damaged[12] = if damaged[12] == b'A' { b'B' } else { b'A' };
+    let damaged = String::from_utf8(damaged).unwrap();
+    let sorted = query.clone().sort_json(&json!("n")).unwrap();
+    for wrong in [after(&query, damaged), after(&sorted, cursor)] {
+        let error = run(&store.records, &mut store.begin(), &wrong).unwrap_err();
+        assert_eq!(error.code(), Code::ValidationError);
+    }
+}
+
+#[test]
+fn an_empty_page_has_no_cursor() {
+    let store = store("set");
+    let query = Query::new("b").filter_json(&json!({"n": 77})).unwrap().limit(3);
+    assert_eq!(page_ids(&store, &query), (Vec::new(), false, None));
+}

@@ -1,0 +1,129 @@
+//! Filters: which records a read, an update or a partial index is about.
+//!
+//! A filter is parsed once, strictly, from JSON with MongoDB's meaning:
+//!
+//! ```text
+//! {"age": {"$gte": 18}, "address.city": "Brno", "$or": [{"vip": true}, {"tags": "new"}]}
+//! ```
+//! * A path leads to candidates (see [`Path`]); a condition holds if one of
+//!   them satisfies it. A candidate that is an array also stands for each of
+//!   its elements: `"tags": "new"` matches `["old", "new"]`.
+//! * The negations `$ne`, `$nin`, `$not`, `$nor` and `$exists: false` hold
+//!   where the condition they negate does not.
+//! * A missing field matches `null`.
+//! * `$gt` and its like match only values of their operand's type.
+//! * `$exists: true` means neither missing nor null.
+//!
+//! A planner sees the top of a filter as [`conjuncts`](Filter::conjuncts), of
+//! which each must hold, and knows by [`implies`](Filter::implies) whether a
+//! partial index has all records that the filter matches.
+
+mod conjunct;
+mod display;
+mod evaluate;
+mod implies;
+mod operators;
+mod parse;
+mod predicate;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tandem_base::Result;
+
+pub use conjunct::{Conjunct, Constraint};
+use evaluate::Subject;
+pub use predicate::{Bound, Predicate, Range, RegexMatch, Substring, ValueSet};
+
+use crate::row::Row;
+use crate::value::Path;
+
+/// How deep `$and`, `$or`, `$nor`, `$not` and `$elemMatch` may stand inside
+/// each other.
+pub const MAX_FILTER_DEPTH: usize = 32;
+/// How many conditions a filter may have.
+pub const MAX_FILTER_CONDITIONS: usize = 1000;
+/// How many values `$in`, `$nin` and `$all` may list.
+pub const MAX_LIST_VALUES: usize = 10_000;
+
+/// A parsed filter. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    node: Arc<Node>,
+}
+
+/// A part of a filter.
+#[derive(Clone, Debug)]
+pub(crate) enum Node {
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    Nor(Vec<Node>),
+    Condition { path: Path, predicate: Predicate },
+}
+
+impl Filter {
+    /// Parses a filter.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` that names the operator and the field;
+    /// `LIMIT_EXCEEDED` above the limits of this module.
+    pub fn parse(filter: &Value) -> Result<Self> {
+        Ok(Self { node: Arc::new(parse::filter(filter)?) })
+    }
+
+    /// The filter that every record matches.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { node: Arc::new(Node::And(Vec::new())) }
+    }
+
+    /// Whether every record matches, by the filter's form.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        matches!(&*self.node, Node::And(nodes) if nodes.is_empty())
+    }
+
+    /// Whether a record matches. Cost: reads only the fields that the filter
+    /// names.
+    #[must_use]
+    pub fn matches(&self, row: &Row) -> bool {
+        evaluate::matches(&self.node, Subject::Row(row))
+    }
+
+    /// Whether a record matches that is given as JSON, with its metadata;
+    /// nothing but an object ever does.
+    #[must_use]
+    pub fn matches_value(&self, record: &Value) -> bool {
+        record
+            .as_object()
+            .is_some_and(|fields| evaluate::matches(&self.node, Subject::Fields(fields)))
+    }
+
+    /// The conditions of which each must hold, as an index could use them.
+    /// What is not one condition on one path (`$or`, `$nor`) is left out, so
+    /// the filter still has to be checked.
+    #[must_use]
+    pub fn conjuncts(&self) -> Vec<Conjunct<'_>> {
+        conjunct::conjuncts(&self.node)
+    }
+
+    /// Whether every record that matches this filter surely matches `other`.
+    /// Sound, not complete: a `false` says nothing. Cost: the product of the
+    /// two sizes.
+    #[must_use]
+    pub fn implies(&self, other: &Self) -> bool {
+        implies::implies(&self.node, &other.node)
+    }
+
+    /// The filter as JSON in one spelling: parsing it again gives the same.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        display::node(&self.node)
+    }
+}
+
+impl std::fmt::Display for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.to_json())
+    }
+}

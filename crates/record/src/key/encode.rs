@@ -1,0 +1,70 @@
+use serde_json::Value;
+
+use crate::key::{number, tag};
+
+/// Appends the encoding of a value. Cost: its size.
+pub fn encode_ascending(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => out.push(tag::NULL),
+        Value::Number(value) => {
+            out.push(tag::NUMBER);
+            number::encode(value, out);
+        }
+        Value::String(value) => {
+            out.push(tag::STRING);
+            encode_text(value, out);
+        }
+        Value::Object(fields) => {
+            out.push(tag::OBJECT);
+            for (name, value) in fields {
+                out.push(tag::MORE);
+                out.push(kind_tag(value));
+                encode_text(name, out);
+                encode_ascending(value, out);
+            }
+            out.push(tag::END);
+        }
+        Value::Array(elements) => {
+            out.push(tag::ARRAY);
+            for element in elements {
+                out.push(tag::MORE);
+                encode_ascending(element, out);
+            }
+            out.push(tag::END);
+        }
+        Value::Bool(false) => out.push(tag::FALSE),
+        Value::Bool(true) => out.push(tag::TRUE),
+    }
+}
+
+/// Appends the encoding that orders larger values first.
+pub fn encode_descending(value: &Value, out: &mut Vec<u8>) {
+    let start = out.len();
+    encode_ascending(value, out);
+    for byte in &mut out[start..] {
+        *byte = !*byte;
+    }
+}
+
+/// The tag by which fields are ordered before their names: one for both
+/// booleans.
+pub(super) fn kind_tag(value: &Value) -> u8 {
+    match value {
+        Value::Null => tag::NULL,
+        Value::Number(_) => tag::NUMBER,
+        Value::String(_) => tag::STRING,
+        Value::Object(_) => tag::OBJECT,
+        Value::Array(_) => tag::ARRAY,
+        Value::Bool(_) => tag::FALSE,
+    }
+}
+
+fn encode_text(text: &str, out: &mut Vec<u8>) {
+    let mut pieces = text.as_bytes().split(|byte| *byte == 0);
+    out.extend_from_slice(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        out.extend_from_slice(&[0, tag::ESCAPED]);
+        out.extend_from_slice(piece);
+    }
+    out.extend_from_slice(&[0, tag::TERMINATOR]);
+}

@@ -1,0 +1,68 @@
+use crate::row::encode::{write_string, write_unsigned};
+use crate::row::{EXPIRES_AT, METADATA_NAMES, Row};
+
+impl Row {
+    /// Appends the record as JSON, as [`to_value`](Row::to_value) orders it.
+    /// Cost: a copy of the body.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        let body = self.body();
+        let expires_at =
+            self.fields.checked_sub(1).map(|last| self.offset(last)).filter(|offset| {
+                let rest = &body[*offset + 1..];
+                rest.strip_prefix(EXPIRES_AT.as_bytes())
+                    .is_some_and(|rest| rest.starts_with(b"\":"))
+            });
+        // Up to the comma before `_expiresAt`, or to the closing brace.
+        let head = match expires_at {
+            Some(offset) if offset > 1 => &body[..offset - 1],
+            Some(_) => &body[..1],
+            None => &body[..body.len() - 1],
+        };
+        out.reserve(body.len() + 96);
+        out.extend_from_slice(head);
+        for (index, name) in METADATA_NAMES.into_iter().enumerate() {
+            if index > 0 || head.len() > 1 {
+                out.push(b',');
+            }
+            out.push(b'"');
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
+            write_unsigned(out, self.metadata.field(name).unwrap_or_default());
+        }
+        match expires_at {
+            Some(offset) => {
+                out.push(b',');
+                out.extend_from_slice(&body[offset..]);
+            }
+            None => out.push(b'}'),
+        }
+    }
+
+    /// Appends an object with exactly the named top-level fields, in the order
+    /// of `names`; metadata may be among them, absent fields are left out.
+    pub fn write_projection<N: AsRef<str>>(&self, names: &[N], out: &mut Vec<u8>) {
+        out.push(b'{');
+        let mut empty = true;
+        for (index, name) in names.iter().enumerate() {
+            let name = name.as_ref();
+            if names[..index].iter().any(|earlier| earlier.as_ref() == name) {
+                continue;
+            }
+            let metadata = self.metadata.field(name);
+            let text = self.field_text(name).filter(|_| metadata.is_none());
+            if metadata.is_none() && text.is_none() {
+                continue;
+            }
+            if !std::mem::take(&mut empty) {
+                out.push(b',');
+            }
+            write_string(out, name);
+            out.push(b':');
+            match metadata {
+                Some(number) => write_unsigned(out, number),
+                None => out.extend_from_slice(text.unwrap_or_default()),
+            }
+        }
+        out.push(b'}');
+    }
+}

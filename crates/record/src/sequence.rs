@@ -1,0 +1,34 @@
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use tandem_base::Result;
+use tandem_transaction::Read;
+
+use crate::derive::read_count;
+use crate::keys;
+
+/// Autoincrement numbers. Given out once, to whichever transaction asks, so a
+/// rolled-back insert leaves a gap; the last number given out is stored with
+/// every commit that inserts, so a committed number is never given out again.
+#[derive(Debug, Default)]
+pub(crate) struct Sequences {
+    last: Mutex<HashMap<u32, u64>>,
+}
+
+impl Sequences {
+    /// The next number of the bucket.
+    pub(crate) fn next(&self, bucket: u32, committed: &dyn Read) -> Result<u64> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = match last.get(&bucket) {
+            Some(last) => last + 1,
+            None => read_count(committed.get(&keys::autoincrement(bucket))?.as_deref())? + 1,
+        };
+        last.insert(bucket, next);
+        Ok(next)
+    }
+
+    /// The last number given out since the store was opened.
+    pub(crate) fn last(&self, bucket: u32) -> Option<u64> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).get(&bucket).copied()
+    }
+}

@@ -1,0 +1,126 @@
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tandem_base::{Code, Error, Result};
+use tandem_storage::{Direction, KeyRange};
+use tandem_transaction::Transaction;
+
+use crate::catalog::Bucket;
+use crate::key;
+use crate::keys;
+use crate::records::{Fields, Records};
+use crate::row::{Metadata, Position, Row};
+use crate::schema::validation_error;
+use crate::statement::{Target, refuse_operators};
+use crate::tombstone::Tombstone;
+
+impl Records {
+    /// Inserts a record: missing generated fields and defaults are filled in,
+    /// the whole is checked against the schema. Returns it as stored.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` with the list of issues; `ALREADY_EXISTS` for the key
+    /// or a unique value; `REFERENCE_VIOLATION`; `BUCKET_NOT_DEFINED`.
+    pub fn insert(&self, tx: &mut Transaction, bucket: &str, data: Fields) -> Result<Row> {
+        tx.write_statement(|tx| {
+            let target = self.target(tx, bucket)?;
+            self.insert_inner(tx, &target, data)
+        })
+    }
+
+    pub(crate) fn insert_inner(
+        &self,
+        tx: &mut Transaction,
+        target: &Target,
+        mut data: Fields,
+    ) -> Result<Row> {
+        let bucket = &*target.bucket;
+        refuse_operators(&data)?;
+        for name in ["_version", "_createdAt", "_updatedAt"] {
+            data.shift_remove(name);
+        }
+        let now = self.environment().clock.now_ms();
+        bucket.schema.fill(&mut data, self.environment(), now, || {
+            self.sequences().next(bucket.id, &**tx.view())
+        })?;
+        self.set_expiry(bucket, &mut data, now)?;
+        let own_key = data.get(&bucket.key_field).cloned().unwrap_or(Value::Null);
+        self.check_references(tx, target, &data, None, &own_key)?;
+        check_schema(bucket, &data)?;
+        let primary_key = Bytes::from(key::encode_key(&own_key)?);
+
+        let row_key = keys::row(bucket.id, &primary_key);
+        tx.wait_for_lock(&row_key)?;
+        if tx.get_untracked(&row_key)?.is_some() {
+            tx.track_point(&row_key);
+            return Err(key_taken(bucket, &own_key));
+        }
+        self.make_room(tx, target)?;
+        let version = match tx.own_write(&row_key).and_then(|write| write.before.clone()) {
+            // Deleted by this transaction: for everybody else it is an update.
+            Some(replaced) => Row::from_stored(replaced)?.version() + 1,
+            None => {
+                let tombstone = tx.get_untracked(&keys::tombstone(bucket.id, &primary_key))?;
+                Tombstone::version_after(tombstone.as_deref())?
+            }
+        };
+        let position = Position::pending(tx.allocate_ordinal());
+        let metadata = Metadata { version, created_at: now, updated_at: now, position };
+        let row = Row::encode(&data, metadata)?;
+        self.write_row(tx, bucket, &primary_key, None, Some(&row), None)?;
+        Ok(row)
+    }
+
+    fn set_expiry(&self, bucket: &Bucket, data: &mut Fields, now: u64) -> Result<()> {
+        match data.get("_expiresAt") {
+            Some(Value::Number(_)) => {}
+            Some(Value::Null) | None => {
+                data.shift_remove("_expiresAt");
+                if let Some(ttl) = bucket.ttl_ms {
+                    data.insert("_expiresAt".to_owned(), json!(now.saturating_add(ttl)));
+                }
+            }
+            Some(_) => return Err(Error::validation("Invalid \"_expiresAt\": expected number")),
+        }
+        Ok(())
+    }
+
+    /// Deletes the oldest records of a full bucket, as many as make room for
+    /// one. Concurrent inserts into the bucket conflict, so that the bound is
+    /// exact at every isolation level.
+    fn make_room(&self, tx: &mut Transaction, target: &Target) -> Result<()> {
+        let bucket = &*target.bucket;
+        let (Some(max_size), Some(order_index)) = (bucket.max_size, bucket.order_index) else {
+            return Ok(());
+        };
+        let conflict =
+            Error::new(Code::Conflict, "Another transaction changed a bucket of limited size")
+                .with("bucket", &*bucket.name);
+        tx.guard_unchanged(KeyRange::point(&keys::count(bucket.id)), conflict);
+        let mut count = self.count_inner(tx, bucket)?;
+        while count >= max_size {
+            let order = KeyRange::prefix(&keys::index_prefix(order_index));
+            let Some(oldest) = tx.scan(&order, Direction::Forward).next().transpose()? else {
+                return Err(Error::internal("A full bucket has no oldest record"));
+            };
+            self.delete_row(tx, target, &oldest.value, None)?;
+            // A cascade may have deleted more than one.
+            count = self.count_inner(tx, bucket)?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn check_schema(bucket: &Bucket, data: &Fields) -> Result<()> {
+    let issues = bucket.schema.validate(data);
+    if issues.is_empty() { Ok(()) } else { Err(validation_error(&bucket.name, &issues)) }
+}
+
+fn key_taken(bucket: &Bucket, key: &Value) -> Error {
+    let shown = key::display(key);
+    Error::new(
+        Code::AlreadyExists,
+        format!("Record with key \"{shown}\" already exists in bucket \"{}\"", bucket.name),
+    )
+    .with("bucket", &*bucket.name)
+    .with("key", key.clone())
+}

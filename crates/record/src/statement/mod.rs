@@ -1,0 +1,91 @@
+//! Writing statements: what one insert, update or delete does in a transaction.
+//!
+//! ```text
+//! insert   generate → default → ttl → references → schema → make room → key free? → write
+//! update   wait for lock → read → version → merge → references → schema → write
+//! delete   wait for lock → read → version → referrers (restrict, cascade, null) → write
+//! write    index entries old → new in the own overlay, unique entries checked
+//! ```
+//! The commit repeats what depends on other transactions (see `derive`); a
+//! statement only finds errors early and makes the own writes readable.
+
+mod bulk;
+pub(crate) mod definition;
+mod delete;
+mod index;
+mod insert;
+mod reference;
+mod update;
+mod write;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tandem_base::{Code, Error, Result};
+use tandem_storage::KeyRange;
+use tandem_transaction::Transaction;
+
+use crate::catalog::{Bucket, Catalog};
+use crate::key;
+use crate::keys;
+use crate::records::{Fields, Records};
+
+/// A bucket that a statement writes to, with the catalog around it.
+pub(crate) struct Target {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) bucket: Arc<Bucket>,
+}
+
+impl Records {
+    /// Looks the bucket up and demands that its fields stay as they are until
+    /// the commit.
+    pub(crate) fn target(&self, tx: &mut Transaction, bucket: &str) -> Result<Target> {
+        let catalog = self.catalog(tx)?;
+        let bucket = catalog.bucket(bucket)?.clone();
+        guard_schema(tx, &bucket);
+        Ok(Target { catalog, bucket })
+    }
+}
+
+impl Target {
+    /// The same, for another bucket of the catalog.
+    pub(crate) fn other(&self, tx: &mut Transaction, bucket: &Arc<Bucket>) -> Self {
+        guard_schema(tx, bucket);
+        Self { catalog: self.catalog.clone(), bucket: bucket.clone() }
+    }
+}
+
+fn guard_schema(tx: &mut Transaction, bucket: &Bucket) {
+    let version = keys::schema_version(bucket.id);
+    // A bucket that this transaction defines or changes is its own to watch.
+    if tx.own_write(&version).is_none() {
+        let changed = Error::new(
+            Code::Conflict,
+            "The bucket's definition was changed by another transaction",
+        )
+        .with("bucket", &*bucket.name);
+        tx.guard_unchanged(KeyRange::point(&version), changed);
+    }
+}
+
+/// Names that a record cannot have: update expressions are no data.
+pub(crate) fn refuse_operators(fields: &Fields) -> Result<()> {
+    match fields.keys().find(|name| name.starts_with('$')) {
+        None => Ok(()),
+        Some(name) => Err(Error::validation(format!(
+            "Invalid field name \"{name}\": names that begin with \"$\" are reserved for update \
+             expressions, which this version does not have"
+        ))
+        .with("field", name.as_str())),
+    }
+}
+
+pub(crate) fn not_found(bucket: &Bucket, key: &Value) -> Error {
+    let shown = key::display(key);
+    Error::new(
+        Code::NotFound,
+        format!("Record with key \"{shown}\" not found in bucket \"{}\"", bucket.name),
+    )
+    .with("bucket", &*bucket.name)
+    .with("key", key.clone())
+}

@@ -1,0 +1,167 @@
+//! References: a field whose values are keys of another bucket.
+//!
+//! A reference must hold at every isolation level, so what a statement has
+//! seen is guarded until the commit: a target must still exist, and no referrer
+//! may have appeared in the index range that was empty or has been dealt with.
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use tandem_base::{Code, Error, Result};
+use tandem_storage::{Direction, KeyRange};
+use tandem_transaction::Transaction;
+
+use crate::catalog::{Bucket, Reference};
+use crate::entries::primary_key_of;
+use crate::key;
+use crate::keys;
+use crate::records::{Fields, Records};
+use crate::schema::OnDelete;
+use crate::statement::Target;
+
+impl Records {
+    /// Checks that what the record refers to exists. `changed` limits the check
+    /// to those fields; `own_key` is the record's own key, which it may refer
+    /// to.
+    pub(crate) fn check_references(
+        &self,
+        tx: &mut Transaction,
+        target: &Target,
+        fields: &Fields,
+        changed: Option<&Fields>,
+        own_key: &Value,
+    ) -> Result<()> {
+        for reference in &target.bucket.references {
+            if changed.is_some_and(|changed| !changed.contains_key(&reference.field)) {
+                continue;
+            }
+            let Some(value) = fields.get(&reference.field).filter(|value| !value.is_null()) else {
+                continue;
+            };
+            let referred = target.catalog.bucket(&reference.target)?;
+            if referred.id == target.bucket.id && value == own_key {
+                continue;
+            }
+            let missing = || dangling(&target.bucket, reference, value);
+            let primary_key = key::encode_key(value).map_err(|_| missing())?;
+            let row_key = keys::row(referred.id, &primary_key);
+            if tx.get_untracked(&row_key)?.is_none() {
+                tx.track_point(&row_key);
+                return Err(missing());
+            }
+            let gone = Error::new(
+                Code::Conflict,
+                "The record referred to was deleted by another transaction",
+            )
+            .with("bucket", &*referred.name)
+            .with("key", value.clone());
+            tx.guard_exists(&row_key, gone);
+        }
+        Ok(())
+    }
+
+    /// Does what `onDelete` says to everything that refers to a record that is
+    /// being deleted.
+    pub(crate) fn release_referrers(
+        &self,
+        tx: &mut Transaction,
+        deleted: &Target,
+        primary_key: &Bytes,
+    ) -> Result<()> {
+        for bucket in deleted.catalog.clone().buckets() {
+            for reference in &bucket.references {
+                if *reference.target == *deleted.bucket.name {
+                    self.release_by(tx, deleted, primary_key, bucket, reference)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn release_by(
+        &self,
+        tx: &mut Transaction,
+        deleted: &Target,
+        primary_key: &Bytes,
+        bucket: &std::sync::Arc<Bucket>,
+        reference: &Reference,
+    ) -> Result<()> {
+        let Some(index) = bucket.indexes.iter().find(|index| index.id == reference.index) else {
+            return Err(Error::internal("A reference has no index"));
+        };
+        let mut prefix = keys::index_prefix(index.id).to_vec();
+        prefix.extend_from_slice(primary_key);
+        let range = KeyRange::prefix(&prefix);
+        let appeared =
+            Error::new(Code::Conflict, "Another transaction added a reference to a deleted record")
+                .with("bucket", &*deleted.bucket.name)
+                .with("key", key::decode_key(primary_key));
+        tx.guard_unchanged(range.clone(), appeared);
+
+        let referrers: Vec<Bytes> = tx
+            .scan(&range, Direction::Forward)
+            .map(|entry| entry.and_then(|entry| primary_key_of(index, &entry.key, &entry.value)))
+            .collect::<Result<_>>()?;
+        let target = deleted.other(tx, bucket);
+        for referrer in referrers {
+            if tx.get_untracked(&keys::row(bucket.id, &referrer))?.is_none() {
+                continue;
+            }
+            match reference.on_delete {
+                OnDelete::Restrict => {
+                    return Err(restricted(deleted, primary_key, bucket, reference, &referrer));
+                }
+                OnDelete::Cascade => {
+                    self.delete_row(tx, &target, &referrer, None)?;
+                }
+                OnDelete::SetNull => {
+                    let mut changes = Map::new();
+                    changes.insert(reference.field.clone(), Value::Null);
+                    self.update_row(tx, &target, &referrer, &changes, None)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn dangling(bucket: &Bucket, reference: &Reference, value: &Value) -> Error {
+    Error::new(
+        Code::ReferenceViolation,
+        format!(
+            "Foreign key violation in bucket \"{}\": field \"{}\" references non-existing record \"{}\" in bucket \"{}\"",
+            bucket.name,
+            reference.field,
+            key::display(value),
+            reference.target
+        ),
+    )
+    .with("bucket", &*bucket.name)
+    .with("field", reference.field.as_str())
+    .with("value", value.clone())
+    .with("target", reference.target.as_str())
+}
+
+fn restricted(
+    deleted: &Target,
+    primary_key: &[u8],
+    bucket: &Bucket,
+    reference: &Reference,
+    referrer: &[u8],
+) -> Error {
+    let key = key::decode_key(primary_key);
+    Error::new(
+        Code::ReferenceViolation,
+        format!(
+            "Cannot delete from bucket \"{}\": record \"{}\" is referenced by bucket \"{}\" field \"{}\"",
+            deleted.bucket.name,
+            key::display(&key),
+            bucket.name,
+            reference.field
+        ),
+    )
+    .with("bucket", &*deleted.bucket.name)
+    .with("key", key)
+    .with("referrer", serde_json::json!({
+        "bucket": &*bucket.name, "field": reference.field, "key": key::decode_key(referrer),
+    }))
+}

@@ -1,0 +1,209 @@
+use bytes::Bytes;
+use serde_json::Value;
+use tandem_base::{Error, Result};
+use tandem_transaction::Transaction;
+
+use crate::derive::check_version;
+use crate::key;
+use crate::keys;
+use crate::records::{Fields, Records};
+use crate::row::{Metadata, Row};
+use crate::statement::insert::check_schema;
+use crate::statement::{Target, not_found, refuse_operators};
+
+impl Records {
+    /// Merges `changes` into the record: listed fields are replaced, the others
+    /// stay. Key, metadata and generated fields in `changes` are ignored.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`; `CONFLICT` when `expected_version` is not the record's;
+    /// otherwise as [`insert`](Self::insert).
+    pub fn update(
+        &self,
+        tx: &mut Transaction,
+        bucket: &str,
+        key: &Value,
+        changes: &Fields,
+        expected_version: Option<u64>,
+    ) -> Result<Row> {
+        tx.write_statement(|tx| {
+            let target = self.target(tx, bucket)?;
+            let primary_key = Bytes::from(key::encode_key(key)?);
+            self.update_row(tx, &target, &primary_key, changes, expected_version)?
+                .ok_or_else(|| not_found(&target.bucket, key))
+        })
+    }
+
+    /// Replaces the record's fields by `data`; key and metadata stay, generated
+    /// fields stay unless `data` has them.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    pub fn replace(
+        &self,
+        tx: &mut Transaction,
+        bucket: &str,
+        key: &Value,
+        data: Fields,
+        expected_version: Option<u64>,
+    ) -> Result<Row> {
+        tx.write_statement(|tx| {
+            let target = self.target(tx, bucket)?;
+            let primary_key = Bytes::from(key::encode_key(key)?);
+            let Some(current) = self.current(tx, &target, &primary_key, expected_version)? else {
+                return Err(not_found(&target.bucket, key));
+            };
+            refuse_operators(&data)?;
+            let bucket = &*target.bucket;
+            let now = self.environment().clock.now_ms();
+            let mut old = current.fields()?;
+            let mut fields = Fields::new();
+            let own_key = old.get(&bucket.key_field).cloned().unwrap_or(Value::Null);
+            fields.insert(bucket.key_field.clone(), own_key);
+            for name in bucket.schema.generated_fields() {
+                if let Some(value) = old.shift_remove(name) {
+                    fields.insert(name.to_owned(), value);
+                }
+            }
+            for (name, value) in data {
+                if name != bucket.key_field && !is_metadata(&name) {
+                    fields.insert(name, value);
+                }
+            }
+            bucket.schema.fill(&mut fields, self.environment(), now, || {
+                self.sequences().next(bucket.id, &**tx.view())
+            })?;
+            if let (false, Some(expiry)) =
+                (fields.contains_key("_expiresAt"), old.shift_remove("_expiresAt"))
+            {
+                fields.insert("_expiresAt".to_owned(), expiry);
+            }
+            self.store_update(tx, &target, &primary_key, &current, &fields, None, expected_version)
+        })
+    }
+
+    /// Inserts the record, or merges it into the one with its key.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert) and [`update`](Self::update).
+    pub fn upsert(
+        &self,
+        tx: &mut Transaction,
+        bucket: &str,
+        data: Fields,
+        expected_version: Option<u64>,
+    ) -> Result<Row> {
+        tx.write_statement(|tx| {
+            let target = self.target(tx, bucket)?;
+            if let Some(key) = data.get(&target.bucket.key_field).filter(|key| !key.is_null()) {
+                let primary_key = Bytes::from(key::encode_key(key)?);
+                let updated =
+                    self.update_row(tx, &target, &primary_key, &data, expected_version)?;
+                if let Some(row) = updated {
+                    return Ok(row);
+                }
+            }
+            if let Some(expected) = expected_version {
+                let key = data.get(&target.bucket.key_field).unwrap_or(&Value::Null);
+                let primary_key = key::encode_key(key)?;
+                check_version(&target.bucket, &primary_key, expected, None)?;
+            }
+            self.insert_inner(tx, &target, data)
+        })
+    }
+
+    /// Merges `changes` into the row; `None` if there is none.
+    pub(crate) fn update_row(
+        &self,
+        tx: &mut Transaction,
+        target: &Target,
+        primary_key: &Bytes,
+        changes: &Fields,
+        expected_version: Option<u64>,
+    ) -> Result<Option<Row>> {
+        refuse_operators(changes)?;
+        let Some(current) = self.current(tx, target, primary_key, expected_version)? else {
+            return Ok(None);
+        };
+        let bucket = &*target.bucket;
+        let mut fields = current.fields()?;
+        let mut changed = Fields::new();
+        for (name, value) in changes {
+            if *name == bucket.key_field || is_metadata(name) || bucket.schema.is_generated(name) {
+                continue;
+            }
+            if name == "_expiresAt" && !value.is_number() && !value.is_null() {
+                return Err(Error::validation("Invalid \"_expiresAt\": expected number"));
+            }
+            fields.insert(name.clone(), value.clone());
+            changed.insert(name.clone(), value.clone());
+        }
+        let row = self.store_update(
+            tx,
+            target,
+            primary_key,
+            &current,
+            &fields,
+            Some(&changed),
+            expected_version,
+        )?;
+        Ok(Some(row))
+    }
+
+    /// The row to be written, once nobody else has it locked, checked against
+    /// the version that the caller expects.
+    pub(crate) fn current(
+        &self,
+        tx: &mut Transaction,
+        target: &Target,
+        primary_key: &Bytes,
+        expected_version: Option<u64>,
+    ) -> Result<Option<Row>> {
+        let row_key = keys::row(target.bucket.id, primary_key);
+        tx.wait_for_lock(&row_key)?;
+        let Some(stored) = tx.get_untracked(&row_key)? else {
+            // The write would have been validated; its absence is a read.
+            tx.track_point(&row_key);
+            return Ok(None);
+        };
+        let row = Row::from_stored(stored)?;
+        if let Some(expected) = expected_version {
+            check_version(&target.bucket, primary_key, expected, Some(&row))?;
+        }
+        Ok(Some(row))
+    }
+
+    /// Checks and writes the new fields of an existing row. `changed` limits
+    /// the reference checks to those fields.
+    #[expect(clippy::too_many_arguments, reason = "one private step of three statements")]
+    fn store_update(
+        &self,
+        tx: &mut Transaction,
+        target: &Target,
+        primary_key: &Bytes,
+        current: &Row,
+        fields: &Fields,
+        changed: Option<&Fields>,
+        expected_version: Option<u64>,
+    ) -> Result<Row> {
+        let bucket = &*target.bucket;
+        let own_key = fields.get(&bucket.key_field).cloned().unwrap_or(Value::Null);
+        self.check_references(tx, target, fields, changed, &own_key)?;
+        check_schema(bucket, fields)?;
+        let written_before = tx.own_write(&keys::row(bucket.id, primary_key)).is_some();
+        let metadata = Metadata {
+            // However often a transaction updates a record, it is one update.
+            version: current.version() + u64::from(!written_before),
+            created_at: current.created_at(),
+            updated_at: self.environment().clock.now_ms(),
+            position: current.position(),
+        };
+        let row = Row::encode(fields, metadata)?;
+        self.write_row(tx, bucket, primary_key, Some(current), Some(&row), expected_version)?;
+        Ok(row)
+    }
+}
+
+fn is_metadata(name: &str) -> bool {
+    matches!(name, "_version" | "_createdAt" | "_updatedAt")
+}

@@ -1,0 +1,136 @@
+use bytes::Bytes;
+use tandem_base::Result;
+use tandem_transaction::{IndexDelta, Isolation, Transaction, keyspace};
+
+use crate::catalog::Bucket;
+use crate::entries::{IndexEntry, entries, unique_violation};
+use crate::keys;
+use crate::records::Records;
+use crate::row::Row;
+
+impl Records {
+    /// Puts one row change into the write set, with the index entries that the
+    /// transaction's own reads need.
+    ///
+    /// # Errors
+    /// `ALREADY_EXISTS` when a unique entry is another record's.
+    pub(crate) fn write_row(
+        &self,
+        tx: &mut Transaction,
+        bucket: &Bucket,
+        primary_key: &Bytes,
+        current: Option<&Row>,
+        after: Option<&Row>,
+        expected_version: Option<u64>,
+    ) -> Result<()> {
+        let (mut old, mut new) = (Vec::new(), Vec::new());
+        let mut delta = IndexDelta::default();
+        // The view of read committed moves on, and with it what others make of
+        // the record: the own reads then need all entries of the own image.
+        let whole_image = tx.isolation() == Isolation::ReadCommitted;
+        for index in &bucket.indexes {
+            old.clear();
+            new.clear();
+            if let Some(row) = current {
+                entries(index, row, primary_key, &mut old)?;
+            }
+            if let Some(row) = after {
+                entries(index, row, primary_key, &mut new)?;
+            }
+            for entry in old.iter().filter(|entry| !new.contains(entry)) {
+                if holds(tx, entry, primary_key)? {
+                    delta.removes.push(entry.key.clone());
+                }
+            }
+            for entry in new.drain(..) {
+                let kept = old.contains(&entry);
+                if kept && !whole_image {
+                    continue;
+                }
+                if !kept
+                    && entry.is_exclusive()
+                    && index.is_ready()
+                    && let Some(holder) = tx.get(&entry.key)?
+                    && holder != *primary_key
+                {
+                    if !tx.defers_constraints() {
+                        let row =
+                            after.unwrap_or_else(|| unreachable!("only new rows have new entries"));
+                        return Err(unique_violation(bucket, index, row, &holder));
+                    }
+                    tx.note_collision();
+                }
+                delta.puts.push((entry.key, entry.value));
+            }
+        }
+        if let Some(order_index) = bucket.order_index {
+            let positions = (current.map(Row::position), after.map(Row::position));
+            if let Some(position) = positions.0
+                && positions.0 != positions.1
+            {
+                delta.removes.push(keys::order_entry(order_index, position));
+            }
+            if let Some(position) = positions.1
+                && (positions.0 != positions.1 || whole_image)
+            {
+                let entry = keys::order_entry(order_index, position);
+                delta.puts.push((entry, primary_key.clone()));
+            }
+        }
+        let row_key = keys::row(bucket.id, primary_key);
+        let current = current.map(|row| row.bytes().clone());
+        let after = after.map(|row| row.bytes().clone());
+        tx.write(&row_key, current.as_ref(), after, expected_version, delta);
+        Ok(())
+    }
+
+    /// The end of a batch whose unique constraints were deferred: whatever
+    /// collides now stays a violation.
+    ///
+    /// # Errors
+    /// `ALREADY_EXISTS`.
+    pub fn check_deferred(&self, tx: &mut Transaction) -> Result<()> {
+        if !tx.has_collisions() {
+            return Ok(());
+        }
+        tx.read_statement(|tx| {
+            let catalog = self.catalog(tx)?;
+            let mut claimed: std::collections::HashMap<Bytes, Bytes> =
+                std::collections::HashMap::new();
+            let own: Vec<_> = tx
+                .writes()
+                .rows()
+                .filter(|(key, _)| key.first() == Some(&keyspace::ROW))
+                .filter_map(|(key, write)| Some((key.clone(), write.after.clone()?)))
+                .collect();
+            for (row_key, row) in own {
+                let Some((bucket_id, key)) = keys::split_row(&row_key) else { continue };
+                let Some(bucket) = catalog.bucket_by_id(bucket_id) else { continue };
+                let primary_key = row_key.slice(row_key.len() - key.len()..);
+                let row = Row::from_stored(row)?;
+                for index in bucket.indexes.iter().filter(|index| index.unique) {
+                    let mut found = Vec::new();
+                    entries(index, &row, &primary_key, &mut found)?;
+                    for entry in found.into_iter().filter(IndexEntry::is_exclusive) {
+                        let committed = tandem_transaction::Read::get(&**tx.view(), &entry.key)?
+                            .filter(|holder| tx.own_write(&keys::row(bucket_id, holder)).is_none());
+                        let holder = claimed.insert(entry.key, primary_key.clone()).or(committed);
+                        if let Some(holder) = holder.filter(|holder| *holder != primary_key) {
+                            return Err(unique_violation(bucket, index, &row, &holder));
+                        }
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Whether the entry, as the transaction sees it, is this record's to remove:
+/// while constraints are deferred, another record may have taken it over.
+fn holds(tx: &Transaction, entry: &IndexEntry, primary_key: &Bytes) -> Result<bool> {
+    if !entry.is_exclusive() || !tx.defers_constraints() {
+        return Ok(true);
+    }
+    Ok(tx.get_untracked(&entry.key)?.is_none_or(|holder| holder == *primary_key))
+}

@@ -1,0 +1,173 @@
+//! The encoding of keys: byte by byte as documented, ordered as values are.
+
+mod common;
+
+use common::values;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tandem_record::key::{
+    MAX_KEY_BYTES, check_index_entry, decode, decode_descending, decode_key, encode_ascending,
+    encode_descending, encode_key, skip, skip_descending,
+};
+use tandem_record::value::{compare, equal};
+
+fn ascending(value: &Value) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_ascending(value, &mut bytes);
+    bytes
+}
+
+fn descending(value: &Value) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_descending(value, &mut bytes);
+    bytes
+}
+
+#[test]
+fn the_documented_examples_are_the_bytes() {
+    let document = include_str!("../../../docs/key-encoding.md");
+    let (_, examples) = document.split_once("## Examples").unwrap();
+    let mut checked = 0;
+    for line in examples.lines().filter(|line| line.starts_with("| `")) {
+        let mut cells = line.split('`');
+        let (text, bytes) = (cells.nth(1).unwrap(), cells.nth(1).unwrap());
+        let value: Value = serde_json::from_str(text).unwrap();
+        let hexadecimal: Vec<_> =
+            ascending(&value).iter().map(|byte| format!("{byte:02X}")).collect();
+        assert_eq!(hexadecimal.join(" "), bytes, "{text}");
+        let inverted: Vec<_> = ascending(&value).iter().map(|byte| !byte).collect();
+        assert_eq!(descending(&value), inverted, "{text}");
+        checked += 1;
+    }
+    assert_eq!(checked, 23);
+}
+
+#[test]
+fn only_strings_numbers_and_booleans_are_keys() {
+    for key in [json!("a"), json!(""), json!(0), json!(-1.5), json!(u64::MAX), json!(false)] {
+        let bytes = encode_key(&key).unwrap();
+        assert!(equal(&decode_key(&bytes), &key), "{key}");
+    }
+    for bad in [json!(null), json!({}), json!([1])] {
+        assert_eq!(encode_key(&bad).unwrap_err().code().as_str(), "VALIDATION_ERROR", "{bad}");
+    }
+}
+
+#[test]
+fn g10_keys_and_entries_have_a_longest() {
+    let longest = json!("a".repeat(MAX_KEY_BYTES - 3));
+    assert_eq!(encode_key(&longest).unwrap().len(), MAX_KEY_BYTES);
+    for long in [json!("a".repeat(MAX_KEY_BYTES - 2)), json!("\0".repeat(MAX_KEY_BYTES / 2))] {
+        let error = encode_key(&long).unwrap_err();
+        assert_eq!(error.code().as_str(), "LIMIT_EXCEEDED");
+        assert_eq!(error.detail("limit"), Some(&json!("keyBytes")));
+    }
+    assert!(check_index_entry(&[0; 4096]).is_ok());
+    assert!(check_index_entry(&[0; 4097]).is_err());
+}
+
+#[test]
+fn bytes_that_no_value_has_are_refused() {
+    for bytes in [
+        "",
+        "00",
+        "FF",
+        "10",
+        "10 80",
+        "20 61",
+        "20 61 00",
+        "20 61 00 02",
+        "20 FF 00 01",
+        "30",
+        "30 01",
+        "40 01",
+        "40 02",
+        "40 01 05",
+        "30 01 10 61 00 01 05 00",
+        // A field twice.
+        "30 01 05 61 00 01 05 01 05 61 00 01 05 00",
+        // NaN, infinity, minus zero.
+        "10 FF F8 00 00 00 00 00 00 80 00",
+        "10 FF F0 00 00 00 00 00 00 80 00",
+        "10 7F FF FF FF FF FF FF FF",
+        // A residual of another float, and one on a fraction too large for integers.
+        "10 C3 40 00 00 00 00 00 00 90 00",
+        "10 C5 40 00 00 00 00 00 00 80 01",
+    ] {
+        let bytes: Vec<_> =
+            bytes.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+        let error = decode(&mut &bytes[..]).unwrap_err();
+        assert_eq!(error.code().as_str(), "CORRUPTED", "{bytes:?}");
+        let inverted: Vec<_> = bytes.iter().map(|byte| !byte).collect();
+        assert!(decode_descending(&mut &inverted[..]).is_err(), "{bytes:?}");
+    }
+}
+
+#[test]
+fn g9_bytes_nested_without_end_are_refused_instead_of_overflowing_the_stack() {
+    let hostile = [0x40, 0x01].repeat(1_000_000);
+    assert!(decode(&mut &hostile[..]).is_err());
+    assert!(skip(&mut &hostile[..]).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn encoded_order_is_value_order(a in values(), b in values()) {
+        prop_assert_eq!(ascending(&a).cmp(&ascending(&b)), compare(&a, &b));
+        prop_assert_eq!(descending(&a).cmp(&descending(&b)), compare(&b, &a));
+    }
+
+    #[test]
+    fn values_come_back_equal_and_say_where_they_end(
+        a in values(), b in values(), rest in prop::collection::vec(any::<u8>(), 0..4)
+    ) {
+        let mut bytes = ascending(&a);
+        let first = bytes.len();
+        encode_descending(&b, &mut bytes);
+        let second = bytes.len();
+        bytes.extend_from_slice(&rest);
+
+        let mut input = &bytes[..];
+        prop_assert!(equal(&decode(&mut input).unwrap(), &a));
+        prop_assert_eq!(input, &bytes[first..]);
+        prop_assert!(equal(&decode_descending(&mut input).unwrap(), &b));
+        prop_assert_eq!(input, &rest[..]);
+
+        let mut input = &bytes[..];
+        prop_assert_eq!(skip(&mut input).unwrap(), &bytes[..first]);
+        prop_assert_eq!(skip_descending(&mut input).unwrap(), &bytes[first..second]);
+        prop_assert_eq!(input, &rest[..]);
+    }
+
+    #[test]
+    fn parts_one_after_the_other_order_part_by_part(
+        a in values(), b in values(), c in values(), d in values()
+    ) {
+        let pair = |first: &Value, second: &Value| {
+            let mut bytes = ascending(first);
+            encode_descending(second, &mut bytes);
+            bytes
+        };
+        let expected = compare(&a, &c).then_with(|| compare(&d, &b));
+        prop_assert_eq!(pair(&a, &b).cmp(&pair(&c, &d)), expected);
+    }
+
+    #[test]
+    fn g9_any_bytes_decode_or_are_refused(bytes in prop::collection::vec(
+        prop_oneof![any::<u8>(), prop::sample::select(vec![0, 1, 5, 0x10, 0x20, 0x30, 0x40, 0x50, 0xFF])],
+        0..40,
+    )) {
+        let (mut decoding, mut skipping) = (&bytes[..], &bytes[..]);
+        if let Ok(value) = decode(&mut decoding) {
+            // What decodes is the only encoding of its value.
+            prop_assert_eq!(ascending(&value), &bytes[..bytes.len() - decoding.len()]);
+            prop_assert!(skip(&mut skipping).is_ok());
+            prop_assert_eq!(skipping, decoding);
+        }
+        let _ = skip(&mut &bytes[..]);
+        let _ = decode_descending(&mut &bytes[..]);
+        let _ = skip_descending(&mut &bytes[..]);
+    }
+}

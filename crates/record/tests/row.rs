@@ -1,0 +1,168 @@
+//! The stored row: what goes in comes out, field by field, and damage is found.
+
+mod common;
+
+use bytes::Bytes;
+use common::records;
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+use tandem_record::row::{MAX_RECORD_BYTES, METADATA_NAMES};
+use tandem_record::value::MAX_NESTING;
+use tandem_record::{Metadata, Path, Position, Row};
+
+const METADATA: Metadata = Metadata {
+    version: 3,
+    created_at: 1_700_000_000_000,
+    updated_at: 1_700_000_000_001,
+    position: Position { revision: 77, ordinal: 5 },
+};
+
+fn fields(value: Value) -> Map<String, Value> {
+    let Value::Object(fields) = value else { panic!("not a record") };
+    fields
+}
+
+fn row(value: Value) -> Row {
+    Row::encode(&fields(value), METADATA).unwrap()
+}
+
+fn written(row: &Row) -> String {
+    let mut out = Vec::new();
+    row.write_json(&mut out);
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_record_goes_out_as_its_fields_then_metadata() {
+    let metadata = r#""_version":3,"_createdAt":1700000000000,"_updatedAt":1700000000001"#;
+    for (record, expected) in [
+        (json!({"b": 1, "a": "é\""}), format!(r#"{{"b":1,"a":"é\"",{metadata}}}"#)),
+        (json!({}), format!("{{{metadata}}}")),
+        (json!({"_expiresAt": 9, "a": 1}), format!(r#"{{"a":1,{metadata},"_expiresAt":9}}"#)),
+        (json!({"_expiresAt": 9}), format!(r#"{{{metadata},"_expiresAt":9}}"#)),
+        (json!({"_version": 8, "a": 1, "_createdAt": 0}), format!(r#"{{"a":1,{metadata}}}"#)),
+    ] {
+        let row = row(record);
+        assert_eq!(written(&row), expected);
+        assert_eq!(serde_json::to_string(&row.to_value().unwrap()).unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_projection_has_exactly_the_listed_fields() {
+    let row = row(json!({"a": {"x": 1}, "b\n": 2, "c": null}));
+    for (names, expected) in [
+        (&["c", "a", "missing"][..], r#"{"c":null,"a":{"x":1}}"#),
+        (&["b\n", "_version", "b\n"], r#"{"b\n":2,"_version":3}"#),
+        (&[], "{}"),
+    ] {
+        let mut out = Vec::new();
+        row.write_projection(names, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}
+
+#[test]
+fn fields_and_metadata_are_readable_by_name_and_path() {
+    let row = row(json!({"a": [{"b": 1}, {"b": 2}], "ab": "x", "\"": true, "o": {"p": null}}));
+    for (path, expected) in [
+        ("ab", Some(json!("x"))),
+        ("\"", Some(json!(true))),
+        ("a.b", Some(json!([1, 2]))),
+        ("o.p", Some(json!(null))),
+        ("o.q", None),
+        ("b", None),
+        ("_version", Some(json!(3))),
+        ("_createdAt", Some(json!(1_700_000_000_000_u64))),
+        ("_updatedAt", Some(json!(1_700_000_000_001_u64))),
+        ("_version.x", None),
+    ] {
+        assert_eq!(row.collect(&Path::parse(path).unwrap()), expected, "{path}");
+    }
+    assert_eq!(row.field_text("o"), Some(&br#"{"p":null}"#[..]));
+    assert_eq!(row.field_text("_version"), None);
+}
+
+#[test]
+fn stamping_changes_version_and_position_and_nothing_else() {
+    let before = row(json!({"a": 1}));
+    let position = Position { revision: 78, ordinal: 0 };
+    let shared = before.clone();
+    let after = before.restamp(4, position);
+    let expected =
+        Row::encode(&shared.fields().unwrap(), Metadata { version: 4, position, ..METADATA });
+    assert_eq!(after, expected.unwrap());
+    assert_eq!(Row::from_stored(after.bytes().clone()).unwrap(), after);
+    assert_eq!((shared.version(), shared.position()), (3, METADATA.position));
+    assert!(Position::pending(0) > position && Position::pending(0).is_pending());
+    assert_eq!(Position::from_bytes(position.to_bytes()), position);
+}
+
+#[test]
+fn records_beyond_64_kib_and_with_many_fields_read_the_same() {
+    for size in [65_000, 65_536, 70_000, 1_000_000] {
+        let record = fields(json!({"first": 1, "big": "x".repeat(size), "last": [size]}));
+        let row = Row::from_stored(Row::encode(&record, METADATA).unwrap().into_bytes()).unwrap();
+        assert_eq!(row.field("last"), Some(json!([size])));
+        assert_eq!(row.fields().unwrap(), record);
+    }
+    let many: Map<_, _> = (0..70_000).map(|n| (format!("f{n}"), json!(n))).collect();
+    let row = Row::from_stored(Row::encode(&many, METADATA).unwrap().into_bytes()).unwrap();
+    assert_eq!(row.field("f69999"), Some(json!(69_999)));
+}
+
+#[test]
+fn g10_a_record_has_a_largest_size_and_depth() {
+    let big = fields(json!({"a": "x".repeat(MAX_RECORD_BYTES)}));
+    let error = Row::encode(&big, METADATA).unwrap_err();
+    assert_eq!(error.detail("limit"), Some(&json!("recordBytes")));
+
+    let nested = |depth: usize| (1..depth).fold(json!(1), |inner, _| json!([inner]));
+    let deepest = fields(json!({"a": nested(MAX_NESTING)}));
+    assert_eq!(Row::encode(&deepest, METADATA).unwrap().fields().unwrap(), deepest);
+    let error = Row::encode(&fields(json!({"a": nested(MAX_NESTING + 1)})), METADATA).unwrap_err();
+    assert_eq!(error.detail("limit"), Some(&json!("nestingDepth")));
+}
+
+#[test]
+fn damage_to_any_stored_bit_is_found() {
+    let stored = row(json!({"a": 1, "b": {"c": "text"}, "d": [true, null]})).into_bytes();
+    for bit in 0..stored.len() * 8 {
+        let mut damaged = stored.to_vec();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        let error = Row::from_stored(Bytes::from(damaged)).unwrap_err();
+        let expected = if bit < 8 { "FORMAT_UNSUPPORTED" } else { "CORRUPTED" };
+        // The one bit whose loss leaves format 0.
+        let expected = if bit == 0 { "CORRUPTED" } else { expected };
+        assert_eq!(error.code().as_str(), expected, "bit {bit}");
+    }
+    for length in 0..stored.len() {
+        assert!(Row::from_stored(stored.slice(..length)).is_err(), "{length} bytes");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn a_record_comes_back_whole_and_field_by_field(record in records()) {
+        let row = Row::encode(&record, METADATA).unwrap();
+        let row = Row::from_stored(row.into_bytes()).unwrap();
+        prop_assert_eq!(&row.fields().unwrap(), &record);
+        prop_assert_eq!(row.metadata(), METADATA);
+        for (name, value) in &record {
+            prop_assert_eq!(&row.field(name).unwrap(), value);
+        }
+        let whole: Value = serde_json::from_str(&written(&row)).unwrap();
+        prop_assert_eq!(&whole, &row.to_value().unwrap());
+        prop_assert!(METADATA_NAMES.iter().all(|name| whole[*name] == row.field(name).unwrap()));
+    }
+
+    #[test]
+    fn g9_any_bytes_are_a_row_or_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        if let Some(format) = bytes.first_mut() {
+            *format = 1;
+        }
+        prop_assert!(Row::from_stored(Bytes::from(bytes)).is_err());
+    }
+}

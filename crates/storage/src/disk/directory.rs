@@ -1,0 +1,185 @@
+//! The directory of a store: who owns it, and what was written in it.
+//!
+//! ```text
+//! LOCK     locked by the one process that has the store open
+//! FORMAT   what wrote this directory, in text, with a checksum
+//! data/    the library's files
+//! ```
+//!
+//! `FORMAT` is written last when a store is created. So a directory without it
+//! never held an acknowledged write, and a creation that was cut short starts
+//! over; and a directory with it that has lost its data is damaged, not new.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use tandem_base::{Error, Result};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::error::{at, corrupted, file_failed, locked, unsupported};
+
+/// The format that this version of Tandem writes, and the only one it reads.
+const VERSION: u64 = 1;
+const TITLE: &str = "tandem disk format";
+
+/// A store's directory, locked until this is dropped.
+pub(super) struct Directory {
+    path: PathBuf,
+    /// The operating system lets go of the lock when the file is closed, also
+    /// when the process is killed.
+    _lock: File,
+}
+
+impl Directory {
+    /// Creates `path` if it is missing and takes the lock.
+    pub(super) fn lock(path: &Path) -> Result<Self> {
+        create(path)?;
+        let lock_path = path.join("LOCK");
+        let lock = open_lock(&lock_path)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(at(locked(), path)),
+            Err(TryLockError::Error(cause)) => Err(file_failed(&lock_path, &cause)),
+        }
+    }
+
+    /// Where the library's files lie.
+    pub(super) fn data(&self) -> PathBuf {
+        self.path.join("data")
+    }
+
+    /// Whether a store was completely created here.
+    pub(super) fn is_complete(&self) -> Result<bool> {
+        let path = self.path.join("FORMAT");
+        match read(&path) {
+            Ok(bytes) => check_format(&bytes).map(|()| true).map_err(|error| at(error, &path)),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
+            Err(cause) => Err(file_failed(&path, &cause)),
+        }
+    }
+
+    /// Whether the library finished creating its own files.
+    pub(super) fn has_data(&self) -> bool {
+        self.data().join("version").is_file()
+    }
+
+    /// Removes what a creation left that was cut short.
+    pub(super) fn clear_unfinished(&self) -> Result<()> {
+        let data = self.data();
+        match fs::remove_dir_all(&data) {
+            Err(cause) if cause.kind() != ErrorKind::NotFound => Err(file_failed(&data, &cause)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes `FORMAT`: from here on the directory holds a store.
+    pub(super) fn complete(&self) -> Result<()> {
+        let path = self.path.join("FORMAT");
+        write_atomically(&path, format_file(VERSION).as_bytes())
+            .map_err(|cause| file_failed(&path, &cause))
+    }
+}
+
+fn format_file(version: u64) -> String {
+    let head = format!("{TITLE}\nversion {version}\n");
+    format!("{head}checksum {:016x}\n", xxh3_64(head.as_bytes()))
+}
+
+/// A later version may add lines between the version and the checksum, so that
+/// this version can still tell "newer" from "damaged".
+fn check_format(bytes: &[u8]) -> Result<()> {
+    let damaged = |why: &str| corrupted("The format file is damaged", &why);
+    let text = std::str::from_utf8(bytes).map_err(|cause| damaged(&cause.to_string()))?;
+    let lines = text.strip_suffix('\n').ok_or_else(|| damaged("the last line is not whole"))?;
+    let split = lines.rfind('\n').ok_or_else(|| damaged("lines are missing"))? + 1;
+    let (head, checksum) = lines.split_at(split);
+    if checksum != format!("checksum {:016x}", xxh3_64(head.as_bytes())) {
+        return Err(damaged("the checksum does not match"));
+    }
+    let mut head = head.lines();
+    if head.next() != Some(TITLE) {
+        return Err(damaged("the title is another"));
+    }
+    let version = head.next().and_then(|line| line.strip_prefix("version "));
+    match version {
+        Some(text) if text.parse() == Ok(VERSION) => Ok(()),
+        Some(text) => Err(unsupported(text).with("supported", VERSION)),
+        None => Err(damaged("the version is missing")),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a storage engine owns its files")]
+fn create(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(path).map_err(|cause| file_failed(path, &cause))?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.map_or(Ok(()), sync_directory).map_err(|cause| file_failed(path, &cause))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a storage engine owns its files")]
+fn open_lock(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(|cause| file_failed(path, &cause))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a storage engine owns its files")]
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    fs::read(path)
+}
+
+/// The file holds `bytes` whole or does not exist, also after a power cut.
+#[expect(clippy::disallowed_methods, reason = "a storage engine owns its files")]
+fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    path.parent().map_or(Ok(()), sync_directory)
+}
+
+/// Makes the names in a directory durable.
+#[expect(clippy::disallowed_methods, reason = "a storage engine owns its files")]
+fn sync_directory(path: &Path) -> std::io::Result<()> {
+    if cfg!(windows) {
+        return Ok(()); // Windows cannot open a directory for this.
+    }
+    File::open(path)?.sync_all()
+}
+
+/// `FORMAT` is missing beside data that holds entries.
+pub(super) fn format_missing(path: &Path) -> Error {
+    at(Error::corrupted("The format file is missing"), path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tandem_base::Code;
+
+    #[test]
+    fn a_newer_format_is_told_from_a_damaged_one() {
+        assert!(check_format(format_file(1).as_bytes()).is_ok());
+        let newer = check_format(format_file(2).as_bytes()).expect_err("newer");
+        assert_eq!(newer.code(), Code::FormatUnsupported);
+        assert_eq!(newer.detail("found").and_then(|found| found.as_str()), Some("2"));
+
+        let good = format_file(1).into_bytes();
+        for at in 0..good.len() {
+            let mut flipped = good.clone();
+            flipped[at] ^= 1;
+            let error = check_format(&flipped).expect_err("one bit is wrong");
+            assert_eq!(error.code(), Code::Corrupted, "bit in byte {at}");
+            let error = check_format(&good[..at]).expect_err("cut short");
+            assert_eq!(error.code(), Code::Corrupted, "cut at byte {at}");
+        }
+    }
+}

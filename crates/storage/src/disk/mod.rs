@@ -1,0 +1,232 @@
+//! A store in a directory, on the log-structured merge tree of the `fjall`
+//! library: commits cost one append and one sync of a journal file, reads go
+//! through a block cache and Bloom filters.
+//!
+//! ```text
+//! write ──► journal (append, sync) ──► buffer in memory ──► tables, merged in the background
+//!             replayed on open            readers see both, as of a snapshot
+//! ```
+//!
+//! What this module adds to the library:
+//! * the directory: one owner, a format version ([`directory`]);
+//! * the contract's poisoning: the first failed write answers all later ones;
+//! * batches in which the last operation on a key wins, and an empty `Sync`
+//!   batch that syncs what was buffered;
+//! * reads of the newest value that cannot see half a batch;
+//! * opening after a power cut that tore a batch in the middle
+//!   ([`journal_tail`]).
+//!
+//! How durable: `Sync` is one `fdatasync` of the journal after the batch was
+//! appended. The journal is one file at a time, and a full one is synced before
+//! the next is begun, so a sync covers every earlier batch. `Buffered` hands
+//! the batch to the operating system before it returns. A batch carries a
+//! checksum over all of it and is replayed whole or not at all.
+//!
+//! Keys and values are kept without copying where possible: a written `Bytes`
+//! lives on in the buffer until it goes to a table, and a read one may share
+//! its memory with a cached block of about 4 KiB. Who keeps values for long
+//! should copy them.
+//!
+//! `docs/storage-engines.md` lists what was checked in the library's source.
+
+mod directory;
+mod error;
+mod journal_tail;
+mod options;
+mod snapshot;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fjall::{
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode,
+};
+use tandem_base::{Error, Result};
+
+pub use options::DiskOptions;
+
+use self::directory::{Directory, format_missing};
+use self::error::{at, file_failed, open_failed, write_failed};
+use self::snapshot::DiskSnapshot;
+use crate::{Durability, Operation, Poison, Snapshot, Storage, WriteBatch};
+
+/// The one keyspace that holds all entries.
+const KEYSPACE: &str = "entries";
+
+/// The disk engine. Closed when it and all its snapshots are dropped.
+pub struct DiskStorage {
+    files: Arc<Files>,
+    poison: Poison,
+}
+
+/// The open files, shared with snapshots. Fields drop in this order: the
+/// directory is unlocked when nothing reads or writes it any more.
+struct Files {
+    keyspace: Keyspace,
+    database: Database,
+    _directory: Directory,
+}
+
+impl DiskStorage {
+    /// Opens the store in the directory `path`, creating both if they do not
+    /// exist. Replays the journal, so the cost grows with what was written
+    /// since the last table, up to [`DiskOptions::journal_bytes`].
+    ///
+    /// # Errors
+    /// * `STORE_LOCKED`: the directory is open in this or another process, or
+    ///   a snapshot of it is still held;
+    /// * `FORMAT_UNSUPPORTED`: another version of Tandem wrote it;
+    /// * `CORRUPTED`: its files are damaged;
+    /// * `STORAGE_ERROR`: its files cannot be read or created.
+    pub fn open(path: impl AsRef<Path>, options: &DiskOptions) -> Result<Self> {
+        let path = path.as_ref();
+        let options = options.clamped();
+        let directory = Directory::lock(path)?;
+        let complete = directory.is_complete()?;
+        if !directory.has_data() {
+            if complete {
+                return Err(at(Error::corrupted("The store's data is missing"), path));
+            }
+            directory.clear_unfinished()?;
+        }
+        let database = open_mending(&directory, &options)?;
+        if complete && !database.keyspace_exists(KEYSPACE) {
+            return Err(at(Error::corrupted("The store's data is missing"), path));
+        }
+        let keyspace = database
+            .keyspace(KEYSPACE, || keyspace_options(&options))
+            .map_err(|cause| open_failed(path, &cause))?;
+        if !complete {
+            if !keyspace.is_empty().map_err(|cause| open_failed(path, &cause))? {
+                return Err(format_missing(path));
+            }
+            directory.complete()?;
+        }
+        let files = Arc::new(Files { keyspace, database, _directory: directory });
+        Ok(Self { files, poison: Poison::new() })
+    }
+
+    fn append(&self, batch: WriteBatch, durability: Durability) -> fjall::Result<()> {
+        let Files { database, keyspace, .. } = &*self.files;
+        let mode = match durability {
+            Durability::Buffered => PersistMode::Buffer,
+            Durability::Sync => PersistMode::SyncData,
+        };
+        if batch.is_empty() {
+            return database.persist(mode);
+        }
+        // The library gives all operations of a batch one sequence number and
+        // does not say which of two on one key wins: leave only the last.
+        let mut operations = batch.into_operations();
+        operations.sort_by(|a, b| a.key().cmp(b.key()));
+        let mut output = OwnedWriteBatch::with_capacity(database.clone(), operations.len())
+            .durability(Some(mode));
+        let mut operations = operations.into_iter().peekable();
+        while let Some(operation) = operations.next() {
+            if operations.peek().is_some_and(|next| next.key() == operation.key()) {
+                continue;
+            }
+            match operation {
+                Operation::Put { key, value } => output.insert(keyspace, key, value),
+                Operation::Delete { key } => output.remove(keyspace, key),
+            }
+        }
+        output.commit()
+    }
+}
+
+impl Storage for DiskStorage {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        // Not the keyspace's own `get`: that one reads past the last published
+        // batch into one that is being applied.
+        snapshot::get(&self.files, &self.files.database.snapshot(), key)
+    }
+
+    fn snapshot(&self) -> Result<Arc<dyn Snapshot>> {
+        Ok(Arc::new(DiskSnapshot::new(self.files.clone())))
+    }
+
+    fn write(&self, batch: WriteBatch, durability: Durability) -> Result<()> {
+        batch.check_limits()?;
+        self.poison.check()?;
+        self.append(batch, durability).map_err(|cause| self.poison.set(write_failed(&cause)))
+    }
+
+    fn name(&self) -> &'static str {
+        "disk"
+    }
+
+    /// Tables and buffered writes. Journal files are left out: they are
+    /// preallocated and hold what is in the buffer.
+    fn approximate_size(&self) -> Result<u64> {
+        Ok(self.files.keyspace.disk_space() + self.files.database.write_buffer_size())
+    }
+}
+
+impl std::fmt::Debug for DiskStorage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DiskStorage").field("poison", &self.poison).finish_non_exhaustive()
+    }
+}
+
+/// Opens the library's files; after a power cut that tore the last batch, cuts
+/// that batch off and tries once more.
+fn open_mending(directory: &Directory, options: &DiskOptions) -> Result<Database> {
+    let data = directory.data();
+    let error = match open_database(&data, options) {
+        Ok(database) => return Ok(database),
+        Err(Failure::Journal(error)) => error,
+        Err(Failure::Other(error)) => return Err(error),
+    };
+    if !journal_tail::mend(&data).map_err(|cause| file_failed(&data, &cause))? {
+        return Err(error);
+    }
+    open_database(&data, options).map_err(|(Failure::Journal(error) | Failure::Other(error))| error)
+}
+
+/// Why the library did not open.
+enum Failure {
+    /// Perhaps a torn batch at the end of the journal.
+    Journal(Error),
+    /// Anything else.
+    Other(Error),
+}
+
+fn open_database(data: &Path, options: &DiskOptions) -> Result<Database, Failure> {
+    let open = || {
+        Database::builder(data)
+            .cache_size(options.cache_bytes)
+            .max_journaling_size(options.journal_bytes)
+            .worker_threads(options.worker_threads)
+            // Compressing under the writers' lock would cost more than the
+            // bytes it saves; tables are compressed in the background.
+            .journal_compression(CompressionType::None)
+            .open()
+    };
+    // Recovery asserts what it expects of its files; to a user that is damage.
+    match catch_unwind(AssertUnwindSafe(open)) {
+        Ok(Ok(database)) => Ok(database),
+        Ok(Err(cause @ fjall::Error::JournalRecovery(_))) => {
+            Err(Failure::Journal(open_failed(data, &cause)))
+        }
+        Ok(Err(fjall::Error::InvalidVersion(None))) => Err(Failure::Other(at(
+            Error::corrupted("The version marker of the data is damaged or unknown"),
+            data,
+        ))),
+        Ok(Err(cause)) => Err(Failure::Other(open_failed(data, &cause))),
+        Err(_) => Err(Failure::Journal(at(
+            Error::corrupted("The store's data cannot be recovered"),
+            data,
+        ))),
+    }
+}
+
+/// Bloom filters on every level (the library's default: one false positive in
+/// 10,000 on the newest level, 10 bits per key below), blocks of 4 KiB, and
+/// lz4 from the third level down: JSON rows shrink to a half or less where most
+/// of the data lies, while young tables are written and read uncompressed.
+fn keyspace_options(options: &DiskOptions) -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default().max_memtable_size(options.write_buffer_bytes)
+}

@@ -1,0 +1,43 @@
+/// How a [`DiskStorage`](crate::DiskStorage) uses memory and disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskOptions {
+    /// Memory for blocks read from disk, in bytes; 64 MiB unless set. Shared
+    /// by all readers; values that a caller still holds keep their block alive
+    /// beyond it.
+    pub cache_bytes: u64,
+    /// Recent writes kept in memory until they go to a table, in bytes; 32 MiB
+    /// unless set, at least 1 MiB. Up to four more buffers of this size wait
+    /// while tables are written; then writers wait too. Fixed when the store is
+    /// created; ignored when an existing one is opened.
+    pub write_buffer_bytes: u64,
+    /// All journal files together, in bytes; 128 MiB unless set, at least
+    /// 64 MiB. What lies there is replayed after a kill, so this bounds how
+    /// long opening takes.
+    pub journal_bytes: u64,
+    /// Background threads that write tables and merge them; 2 unless set, at
+    /// least 1.
+    pub worker_threads: usize,
+}
+
+impl Default for DiskOptions {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 64 << 20,
+            write_buffer_bytes: 32 << 20,
+            journal_bytes: 128 << 20,
+            worker_threads: 2,
+        }
+    }
+}
+
+impl DiskOptions {
+    /// The same with every value at least at its stated minimum.
+    pub(super) fn clamped(&self) -> Self {
+        Self {
+            cache_bytes: self.cache_bytes,
+            write_buffer_bytes: self.write_buffer_bytes.max(1 << 20),
+            journal_bytes: self.journal_bytes.max(64 << 20),
+            worker_threads: self.worker_threads.max(1),
+        }
+    }
+}
