@@ -19,7 +19,8 @@ fn main() -> Result<()> {
         )?;
 
         let users = store.bucket("users");
-        let ada = users.insert(json!({ "email": "ada@example.com", "role": "admin", "age": 36 }))?;
+        let ada =
+            users.insert(json!({ "email": "ada@example.com", "role": "admin", "age": 36 }))?;
         users.insert(json!({ "email": "bob@example.com", "age": 41 }))?;
         users.insert(json!({ "email": "cyd@example.com", "age": 29 }))?;
         println!("inserted  {ada}");
@@ -38,6 +39,10 @@ fn main() -> Result<()> {
     } // The last handle is gone: the store is closed.
 
     let store = Store::open(directory.path())?;
-    println!("reopened  {} users at revision {}", store.bucket("users").count(json!({}))?, store.revision()?);
+    println!(
+        "reopened  {} users at revision {}",
+        store.bucket("users").count(json!({}))?,
+        store.revision()?
+    );
     Ok(())
 }

@@ -57,6 +57,9 @@ struct Arguments {
     /// Clients of the lines with many.
     #[arg(long, default_value_t = 64)]
     clients: usize,
+    /// Measure only the lines of this name, for example to profile them.
+    #[arg(long)]
+    only: Option<String>,
     /// Where the stores lie while they are measured; by default below the
     /// system's directory for temporary files. It must be a real disk.
     #[arg(long)]
@@ -77,8 +80,11 @@ fn main() -> Result<()> {
     let groups = choose(&arguments.groups)?;
     let parent = arguments.directory.clone().unwrap_or_else(std::env::temp_dir);
     std::fs::create_dir_all(&parent)?;
-    let plan =
-        Plan { rounds: arguments.rounds, round: Duration::from_millis(arguments.milliseconds) };
+    let plan = Plan {
+        rounds: arguments.rounds,
+        round: Duration::from_millis(arguments.milliseconds),
+        only: arguments.only,
+    };
     let data = DataSet::new(arguments.records);
     let (machine, load_before) = (describe_machine(), load());
     println!(
@@ -94,7 +100,7 @@ fn main() -> Result<()> {
         // Removed after each group, however it ends.
         let directory = tempfile::Builder::new().prefix("tandem-bench").tempdir_in(&parent)?;
         let path = directory.path().to_owned();
-        let report = group.run(&Context::new(plan, data, arguments.clients, path))?;
+        let report = group.run(&Context::new(plan.clone(), data, arguments.clients, path))?;
         println!("{}", report.to_text());
         reports.push(report.to_json());
     }

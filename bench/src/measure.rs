@@ -29,10 +29,12 @@ pub struct Line {
 }
 
 /// How long to measure.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     pub rounds: usize,
     pub round: Duration,
+    /// Leave out lines of other names.
+    pub only: Option<String>,
 }
 
 /// A line with its figures.
@@ -48,10 +50,13 @@ pub struct Measured {
     pub steps: u64,
     /// Attempts beyond the first.
     pub retries: u64,
+    /// Processor time of the whole process per step, background threads
+    /// included. Unlike a rate it hardly depends on what else the machine does.
+    pub cpu_per_step: Duration,
 }
 
 /// Runs every line in every round.
-pub fn measure(lines: &[Line], plan: Plan) -> Result<Vec<Measured>> {
+pub fn measure(lines: &[Line], plan: &Plan) -> Result<Vec<Measured>> {
     let mut measured = Vec::with_capacity(lines.len());
     for line in lines {
         measured.push(Measured {
@@ -62,24 +67,32 @@ pub fn measure(lines: &[Line], plan: Plan) -> Result<Vec<Measured>> {
             latency: Histogram::new(3)?,
             steps: 0,
             retries: 0,
+            cpu_per_step: Duration::ZERO,
         });
     }
+    let mut spent = vec![(Duration::ZERO, 0); lines.len()];
     for round in 0..=plan.rounds {
         let mut order: Vec<usize> = (0..lines.len()).collect();
         if round % 2 == 0 {
             order.reverse();
         }
+        order.retain(|number| plan.only.as_ref().is_none_or(|only| *only == lines[*number].label));
         for number in order {
             let seed = (round * lines.len() + number) as u64;
             let outcome = run(&lines[number], plan.round, seed)?;
             let measured = &mut measured[number];
             measured.steps += outcome.steps;
             if round > 0 {
+                spent[number].0 += outcome.cpu;
+                spent[number].1 += outcome.steps;
                 measured.rates.push(outcome.rate);
                 measured.retries += outcome.retries;
                 measured.latency.add(outcome.latency)?;
             }
         }
+    }
+    for (measured, (cpu, steps)) in measured.iter_mut().zip(spent) {
+        measured.cpu_per_step = cpu.div_f64(f64::max(steps as f64, 1.0));
     }
     Ok(measured)
 }
@@ -89,6 +102,14 @@ struct Outcome {
     latency: Histogram<u64>,
     steps: u64,
     retries: u64,
+    cpu: Duration,
+}
+
+impl Outcome {
+    fn nothing() -> Result<Self> {
+        let latency = Histogram::new(3)?;
+        Ok(Self { rate: 0.0, latency, steps: 0, retries: 0, cpu: Duration::ZERO })
+    }
 }
 
 /// Steps that end after the round is over are not counted in its rate.
@@ -104,11 +125,11 @@ fn run(line: &Line, length: Duration, seed: u64) -> Result<Outcome> {
             })
             .collect();
         ready.wait();
-        let start = Instant::now();
+        let (start, cpu) = (Instant::now(), processor_time());
         std::thread::sleep(length);
         stop.store(true, Ordering::Relaxed);
         let elapsed = start.elapsed();
-        let mut total = Outcome { rate: 0.0, latency: Histogram::new(3)?, steps: 0, retries: 0 };
+        let mut total = Outcome::nothing()?;
         for thread in threads {
             let one = thread.join().map_err(|_| format!("a client of {} panicked", line.label))?;
             let one = one.map_err(|error| format!("{}: {error}", line.label))?;
@@ -116,6 +137,7 @@ fn run(line: &Line, length: Duration, seed: u64) -> Result<Outcome> {
             total.retries += one.retries;
             total.latency.add(one.latency)?;
         }
+        total.cpu = processor_time().saturating_sub(cpu);
         total.rate = total.latency.len() as f64 / elapsed.as_secs_f64();
         Ok(total)
     })
@@ -124,7 +146,7 @@ fn run(line: &Line, length: Duration, seed: u64) -> Result<Outcome> {
 fn client(line: &Line, seed: u64, stop: &AtomicBool, ready: &Barrier) -> Result<Outcome> {
     let connected = line.peer.connect();
     let mut random = Random::new(seed);
-    let mut outcome = Outcome { rate: 0.0, latency: Histogram::new(3)?, steps: 0, retries: 0 };
+    let mut outcome = Outcome::nothing()?;
     ready.wait();
     let mut client = connected?;
     let mut start = Instant::now();
@@ -138,6 +160,17 @@ fn client(line: &Line, seed: u64, stop: &AtomicBool, ready: &Barrier) -> Result<
         start = end;
     }
     Ok(outcome)
+}
+
+/// What this process has used so far; nothing where `/proc` does not tell.
+fn processor_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name in parentheses may hold spaces; after it, fields 12 and 13 are
+    // the ticks in user and kernel mode, of which there are 100 a second.
+    let after_name = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = after_name.split_whitespace().skip(11).take(2);
+    let ticks: u64 = ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

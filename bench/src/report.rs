@@ -26,7 +26,8 @@ pub struct Ratio {
 }
 
 impl Report {
-    pub fn new(group: &'static str, about: &'static str, measured: Vec<Measured>) -> Self {
+    pub fn new(group: &'static str, about: &'static str, mut measured: Vec<Measured>) -> Self {
+        measured.retain(|line| !line.rates.is_empty()); // Some may have been left out.
         Self { group, about, measured, ratios: Vec::new(), notes: Vec::new() }
     }
 
@@ -54,15 +55,23 @@ impl Report {
         let mut out = format!("\n## {}\n{}\n\n", self.group, self.about);
         let _ = writeln!(
             out,
-            "{:<34} {:>7}  {:<34} {:>10} {:>22} {:>9} {:>9} {:>9}",
-            "line", "clients", "survives", "median/s", "min … max", "p50 µs", "p99 µs", "p99.9 µs"
+            "{:<34} {:>7}  {:<34} {:>10} {:>22} {:>9} {:>9} {:>9} {:>7}",
+            "line",
+            "clients",
+            "survives",
+            "median/s",
+            "min … max",
+            "p50 µs",
+            "p99 µs",
+            "p99.9 µs",
+            "cpu µs"
         );
         for line in &self.measured {
             let rate = Spread::of(&line.rates);
             let quantile = |q| line.latency.value_at_quantile(q) as f64 / 1_000.0;
             let _ = write!(
                 out,
-                "{:<34} {:>7}  {:<34} {:>10.0} {:>22} {:>9.1} {:>9.1} {:>9.1}",
+                "{:<34} {:>7}  {:<34} {:>10.0} {:>22} {:>9.1} {:>9.1} {:>9.1} {:>7.1}",
                 line.label,
                 line.clients,
                 line.durability,
@@ -70,7 +79,8 @@ impl Report {
                 format!("{:.0} … {:.0}", rate.min, rate.max),
                 quantile(0.5),
                 quantile(0.99),
-                quantile(0.999)
+                quantile(0.999),
+                line.cpu_per_step.as_nanos() as f64 / 1_000.0
             );
             if line.retries > 0 {
                 let _ = write!(out, "  {} retries", line.retries);
@@ -144,5 +154,6 @@ fn line_to_json(line: &Measured) -> Value {
             "max": line.latency.max(),
         },
         "retries": line.retries,
+        "cpuNanosecondsPerStep": line.cpu_per_step.as_nanos() as u64,
     })
 }

@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+/// Records with keys from here on only fill the bucket; answers leave them out.
+pub const FILLERS_FROM: i64 = 1000;
+
 /// A step's answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
@@ -95,7 +98,8 @@ impl Answer {
 }
 
 fn render_records(records: &[Value], show: &[String]) -> String {
-    let mut records: Vec<_> = records.iter().collect();
+    let is_shown = |record: &&Value| record["id"].as_i64().is_none_or(|id| id < FILLERS_FROM);
+    let mut records: Vec<_> = records.iter().filter(is_shown).collect();
     records.sort_by_key(|record| {
         let key = &record["id"];
         (key.as_i64(), key.to_string())
@@ -143,12 +147,16 @@ mod tests {
 
     #[test]
     fn records_are_written_in_key_order_with_the_shown_fields() {
-        let records = vec![
-            json!({"id": 10, "value": 1, "_version": 2}),
-            json!({"id": 2, "_version": 1}),
-        ];
+        let records =
+            vec![json!({"id": 10, "value": 1, "_version": 2}), json!({"id": 2, "_version": 1})];
         let answer = Answer::Records(records);
         assert_eq!(answer.render(&show(&["value", "_version"])), "{2:none/1,10:1/2}");
+    }
+
+    #[test]
+    fn fillers_are_left_out() {
+        let records = vec![json!({"id": 1000}), json!({"id": 1, "value": 10})];
+        assert_eq!(Answer::Records(records).render(&show(&["value"])), "{1:10}");
     }
 
     #[test]

@@ -30,11 +30,14 @@ pub fn document() -> Result<String, String> {
     let mut scripts = library();
     scripts.sort_by_key(place);
     let mut told = Vec::new();
+    let mut problems = String::new();
     for script in scripts {
-        let runs = play(&script)?;
-        told.push((script, runs));
+        match play(&script) {
+            Ok(runs) => told.push((script, runs)),
+            Err(problem) => problems.push_str(&problem),
+        }
     }
-    Ok(write(&told))
+    if problems.is_empty() { Ok(write(&told)) } else { Err(problems) }
 }
 
 /// The runs of a script, which are the same through every door.
@@ -42,8 +45,10 @@ fn play(script: &Script) -> Result<Vec<Run>, String> {
     let mut first: Option<(&'static str, Vec<Run>)> = None;
     for door in doors().iter().filter(|door| script.is_for(door.name())) {
         let runs = run_through(script, &**door);
-        if let Some(run) = runs.iter().find(|run| !run.problems.is_empty()) {
-            return Err(story(script, door.name(), run));
+        let failed = runs.iter().filter(|run| !run.problems.is_empty());
+        let stories: String = failed.map(|run| story(script, door.name(), run)).collect();
+        if !stories.is_empty() {
+            return Err(stories);
         }
         match &first {
             None => first = Some((door.name(), runs)),
@@ -82,7 +87,9 @@ fn write(told: &[Told]) -> String {
         let _ = writeln!(text, "| {case} | [{}](#{}) | {cells} |", script.title, anchor(script));
     }
     text.push_str(PATHS);
-    text.push_str("| Case | Path | read committed | snapshot | serializable |\n|---|---|---|---|---|\n");
+    text.push_str(
+        "| Case | Path | read committed | snapshot | serializable |\n|---|---|---|---|---|\n",
+    );
     for (script, runs) in told.iter().filter(|(script, _)| script.paths.len() > 1) {
         for path in script.paths.iter().filter(|_| script.verdict.is_some()) {
             let case = script.case.as_deref().unwrap_or_default();
@@ -153,9 +160,8 @@ fn by_level(answers: &BTreeMap<Isolation, &str>) -> String {
     match &groups[..] {
         [(_, answer)] => (*answer).to_owned(),
         _ => {
-            let parts = groups.iter().map(|(names, answer)| {
-                format!("{}: {answer}", names.join(", "))
-            });
+            let parts =
+                groups.iter().map(|(names, answer)| format!("{}: {answer}", names.join(", ")));
             parts.collect::<Vec<_>>().join(" | ")
         }
     }

@@ -58,7 +58,7 @@ fn workload(storage: Arc<FaultStorage>) -> Told {
 
 fn verify(storage: FaultStorage, told: &Told, story: &str) {
     let store = open(Arc::new(storage)).unwrap();
-    let report = store.check(CheckOptions::new()).unwrap();
+    let report = store.check(&CheckOptions::new()).unwrap();
     assert!(report.is_clean(), "{story}: {report:?}");
     let names = store.bucket_names().unwrap();
     if names.is_empty() {
@@ -72,7 +72,8 @@ fn verify(storage: FaultStorage, told: &Told, story: &str) {
     assert!(last <= told.acknowledged + 1, "{story}: a commit nobody made");
     assert_eq!(counter.version(), last + 1, "{story}");
     let entries = store.bucket("entries").all().sort("n").records().unwrap();
-    let found: Vec<_> = entries.iter().map(|entry| entry.get("n").unwrap().as_u64().unwrap()).collect();
+    let found: Vec<_> =
+        entries.iter().map(|entry| entry.get("n").unwrap().as_u64().unwrap()).collect();
     let expected: Vec<_> = (last.saturating_sub(1).max(1)..=last).collect();
     assert_eq!(found, expected, "{story}");
     // It takes up work again, at the revision after the last.

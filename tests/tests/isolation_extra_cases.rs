@@ -1,7 +1,7 @@
 //! Interleavings that a record store needs beyond the published ones.
 
-use tandem_tests::script_named;
 use tandem_tests::runner::play_script;
+use tandem_tests::script_named;
 
 #[test]
 fn g4_g5_e1a_unique_race() {
@@ -46,6 +46,11 @@ fn g4_e2c_nothing_found() {
 #[test]
 fn g4_e2d_disjoint_ranges() {
     play_script(&script_named("e2d_disjoint_ranges"));
+}
+
+#[test]
+fn g4_e2e_bulk_writes_read() {
+    play_script(&script_named("e2e_bulk_writes_read"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The pessimistic strategy: explicit locks, waiting, deadlocks.
 
-use tandem_tests::script_named;
 use tandem_tests::runner::play_script;
+use tandem_tests::script_named;
 
 #[test]
 fn g4_l1_locked_read_modify_write() {

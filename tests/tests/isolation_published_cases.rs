@@ -1,8 +1,8 @@
 //! The sixteen published interleavings: each level keeps out what it forbids and
 //! shows what it allows.
 
-use tandem_tests::script_named;
 use tandem_tests::runner::play_script;
+use tandem_tests::script_named;
 
 #[test]
 fn g4_g0_dirty_write() {

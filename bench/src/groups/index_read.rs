@@ -24,7 +24,7 @@ impl Group for IndexRead {
         let peers = reading::peers(context)?;
         let lines =
             reading::lines(&peers, |form| Arc::new(IndexReads { data: context.data, form }));
-        let measured = measure(&lines, context.plan)?;
+        let measured = measure(&lines, &context.plan)?;
         Ok(reading::compare(Report::new(self.name(), self.about(), measured), Some(1.5)))
     }
 }

@@ -23,7 +23,7 @@ impl Group for PointRead {
         let peers = reading::peers(context)?;
         let lines =
             reading::lines(&peers, |form| Arc::new(PointReads { data: context.data, form }));
-        let measured = measure(&lines, context.plan)?;
+        let measured = measure(&lines, &context.plan)?;
         Ok(reading::compare(Report::new(self.name(), self.about(), measured), Some(2.0)))
     }
 }

@@ -59,7 +59,7 @@ impl Opened {
     fn one_client(&self, context: &Context) -> Result<String> {
         let mut phases = Phases::new(&self.watch);
         let mut random = Random::new(3);
-        let length = total(context.plan);
+        let length = total(&context.plan);
         let start = Instant::now();
         let mut transfers = 0;
         while start.elapsed() < length {
@@ -96,8 +96,8 @@ impl Opened {
             clients: context.many,
         };
         let (before, start) = (self.watch.counters(), Instant::now());
-        let plan = Plan { rounds: 1, round: total(context.plan) / 2 };
-        let measured = measure(&[line], plan)?;
+        let plan = Plan { rounds: 1, round: total(&context.plan) / 2, only: None };
+        let measured = measure(&[line], &plan)?;
         let wall = start.elapsed().as_nanos() as f64;
         let spent = self.watch.counters() - before;
         let writes = spent.writes.max(1) as f64;
@@ -118,7 +118,7 @@ impl Opened {
     }
 }
 
-fn total(plan: Plan) -> Duration {
+fn total(plan: &Plan) -> Duration {
     plan.round * u32::try_from(plan.rounds).unwrap_or(1)
 }
 

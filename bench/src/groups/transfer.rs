@@ -157,7 +157,7 @@ impl<'a> Lines<'a> {
     }
 
     fn measure(self, group: &dyn Group) -> Result<Report> {
-        let measured = measure(&self.lines, self.context.plan)?;
+        let measured = measure(&self.lines, &self.context.plan)?;
         check_counts(&self.lines, &measured, self.context.data.len())?;
         Ok(Report::new(group.name(), group.about(), measured))
     }

@@ -35,19 +35,16 @@ impl Selection {
     pub(crate) fn of(&self, commit: Arc<Commit>) -> Selected {
         let dropped = commit.changes.iter().filter_map(dropped_bucket);
         let dropped = dropped.filter(|name| self.covers(name)).map(Arc::from).collect();
-        let matching = commit.changes.iter().filter(|change| self.matches(change)).count();
-        let commit = if matching == 0 {
+        let matching: Vec<&Change> =
+            commit.changes.iter().filter(|change| self.matches(change)).collect();
+        let commit = if matching.is_empty() {
             None
-        } else if matching == commit.changes.len() {
+        } else if matching.len() == commit.changes.len() {
             Some(commit)
         } else {
-            let changes = commit.changes.iter().filter(|change| self.matches(change));
-            let changes = changes.cloned().collect();
-            Some(Arc::new(Commit {
-                revision: commit.revision,
-                timestamp: commit.timestamp,
-                changes,
-            }))
+            let changes = matching.into_iter().cloned().collect();
+            let (revision, timestamp) = (commit.revision, commit.timestamp);
+            Some(Arc::new(Commit { revision, timestamp, changes }))
         };
         Selected { dropped, commit }
     }

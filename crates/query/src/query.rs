@@ -247,3 +247,44 @@ pub struct QueryPage {
     /// Where to go on; `None` for an empty page.
     pub next_cursor: Option<Cursor>,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tandem_record::{Metadata, Position};
+
+    use super::*;
+
+    #[test]
+    fn a_sort_is_read_in_all_its_forms_and_no_other() {
+        let shown = |sort: Value| -> Vec<(String, bool)> {
+            let parts = parse_sort(&sort).unwrap();
+            parts.iter().map(|part| (part.path.to_string(), part.descending)).collect()
+        };
+        let expected = vec![("b.c".to_owned(), true), ("a".to_owned(), false)];
+        assert_eq!(shown(json!({"b.c": "desc", "a": "asc"})), expected);
+        assert_eq!(shown(json!({"b.c": -1, "a": 1})), expected);
+        assert_eq!(shown(json!(["-b.c", "a"])), expected);
+        assert_eq!(shown(json!("-b.c")), expected[..1]);
+        assert_eq!(shown(json!(null)), []);
+        for bad in [json!({"a": "up"}), json!({"a": 2}), json!([1]), json!(7), json!({"": 1})] {
+            assert_eq!(parse_sort(&bad).unwrap_err().code().as_str(), "VALIDATION_ERROR", "{bad}");
+        }
+        let many: Map<String, Value> = (0..33).map(|n| (format!("f{n}"), json!(1))).collect();
+        let error = parse_sort(&Value::Object(many)).unwrap_err();
+        assert_eq!(error.code().as_str(), "LIMIT_EXCEEDED");
+    }
+
+    #[test]
+    fn a_projection_has_exactly_the_listed_fields() {
+        let record = json!({"id": 1, "a": {"b": 2, "c": 3}, "n": null, "l": [{"x": 1}, {"x": 2}]});
+        let position = Position { revision: 1, ordinal: 0 };
+        let metadata = Metadata { version: 4, created_at: 5, updated_at: 6, position };
+        let row = Row::encode(record.as_object().unwrap(), metadata).unwrap();
+        let fields = ["n", "a.b", "_version", "missing", "l.x"].map(str::to_owned);
+        assert_eq!(
+            Value::Object(project(&row, &fields)),
+            json!({"n": null, "a": {"b": 2}, "_version": 4, "l": {"x": [1, 2]}})
+        );
+    }
+}

@@ -1,5 +1,7 @@
 //! Sums, means, extremes and groups.
 
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
 mod support;
 
 use serde_json::{Value, json};

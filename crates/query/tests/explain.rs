@@ -1,10 +1,12 @@
 //! Which plan is chosen for what, and how many rows it looks at.
 
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
 mod support;
 
 use serde_json::{Value, json};
-use support::Store;
-use tandem_query::{Query, explain};
+use support::{Store, values};
+use tandem_query::{Hint, Query, explain, rows};
 use tandem_transaction::Transaction;
 
 fn store() -> Store {
@@ -106,4 +108,23 @@ fn the_plan_says_what_narrows_it() {
     let plan = self::plan(&store, tx, json!({"any": {"$lt": 2}}), json!(null), 0);
     assert_eq!(plan["bounds"], json!([{"field": "any", "condition": {"$lt": 2}, "arrays": true}]));
     assert_eq!(plan["rowsReturned"], 20);
+}
+
+#[test]
+fn an_equality_where_arrays_may_be_gives_no_order_to_the_next_part() {
+    let store = Store::with_bucket(&json!({
+        "key": "id", "schema": {"id": {}}, "indexes": [{"fields": ["a", "b"], "name": "a_b"}],
+    }));
+    let records: Vec<Value> = (0..60)
+        .map(|n| json!({"id": n, "a": if n % 3 == 0 { json!([1, 2]) } else { json!(n % 3) }, "b": 60 - n}))
+        .collect();
+    store.insert_all(&records);
+    let tx = &mut store.begin();
+    let query = Query::new("b").filter_json(&json!({"a": 1})).unwrap();
+    let query = query.sort_json(&json!("b")).unwrap().hint(Hint::Index("a_b".to_owned())).limit(40);
+    let plan = explain(&store.records, tx, &query).unwrap();
+    assert_eq!((&plan["index"], &plan["sort"]), (&json!("a_b"), &json!("memory")));
+    let sorted = values(&rows(&store.records, tx, &query).unwrap(), "b");
+    assert_eq!(sorted.len(), 40);
+    assert!(sorted.is_sorted_by_key(|value| value.as_i64()));
 }

@@ -1,6 +1,8 @@
 //! Own writes are found through every index, at every level, also when others
 //! commit to the same records meanwhile.
 
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
 mod support;
 
 use serde_json::{Value, json};

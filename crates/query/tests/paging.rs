@@ -1,5 +1,7 @@
 //! Cursors hold their place while others write.
 
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
 mod support;
 
 use serde_json::{Value, json};

@@ -2,6 +2,8 @@
 //! random records, indexes, filters, sorts and limits, over committed rows and
 //! with own writes pending, whole, page by page and as a stream.
 
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
 mod support;
 
 use serde_json::{Map, Value, json};

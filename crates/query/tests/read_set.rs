@@ -1,6 +1,8 @@
 //! Under serializable, a read conflicts with what could have changed its
 //! answer, by whatever access path it was served, and with nothing else.
 
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
 mod support;
 
 use serde_json::{Value, json};

@@ -358,11 +358,11 @@ impl Derivation<'_> {
                 })?;
                 self.puts.push((key, Bytes::copy_from_slice(&count.to_be_bytes())));
             }
-            if grown > 0
-                && let Some(last) = self.records.sequences().last(bucket_id)
-            {
-                let value = Bytes::copy_from_slice(&last.to_be_bytes());
-                self.puts.push((keys::autoincrement(bucket_id), value));
+            if let Some(last) = self.records.sequences().last(bucket_id) {
+                let key = keys::autoincrement(bucket_id);
+                if last > read_count(self.state.get(&key)?.as_deref())? {
+                    self.puts.push((key, Bytes::copy_from_slice(&last.to_be_bytes())));
+                }
             }
         }
         // Removes first: an entry that moves from one record to another is

@@ -19,10 +19,9 @@ impl Sequences {
     /// The next number of the bucket.
     pub(crate) fn next(&self, bucket: u32, committed: &dyn Read) -> Result<u64> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = match last.get(&bucket) {
-            Some(last) => last + 1,
-            None => read_count(committed.get(&keys::autoincrement(bucket))?.as_deref())? + 1,
-        };
+        // Another process over the same data may be further than this one.
+        let stored = read_count(committed.get(&keys::autoincrement(bucket))?.as_deref())?;
+        let next = last.get(&bucket).copied().unwrap_or(0).max(stored) + 1;
         last.insert(bucket, next);
         Ok(next)
     }

@@ -262,3 +262,41 @@ fn autoincrement_numbers_are_given_out_once_and_failed_inserts_leave_gaps() {
     let row = bench.insert("log", json!({ "n": 3 })).unwrap();
     assert_eq!(row.field("id"), Some(json!(3)));
 }
+
+#[test]
+fn g5_a_value_given_to_a_record_that_the_transaction_rewrites_is_free_for_it() {
+    // Under read committed: another gave value "x" to record 1, which this
+    // transaction has written already and which loses it again at the commit.
+    // The statement saw the other's entry and refused.
+    let bench = Bench::new();
+    users(&bench);
+    bench.insert("users", json!({ "id": 1, "email": "a" })).unwrap();
+    bench.insert("users", json!({ "id": 2, "email": "b" })).unwrap();
+    let set = |to: &str| fields(json!({ "email": to }));
+    let mut tx = bench.begin(Isolation::ReadCommitted);
+    bench.records.update(&mut tx, "users", &json!(1), &set("c"), None).unwrap();
+    bench.run(|records, tx| records.update(tx, "users", &json!(1), &set("x"), None)).unwrap();
+    bench.records.update(&mut tx, "users", &json!(2), &set("x"), None).unwrap();
+    tx.commit(CommitOptions::default()).unwrap();
+    assert_eq!(bench.get("users", json!(2)).unwrap()["email"], "x");
+    bench.check_clean();
+}
+
+#[test]
+fn g5_a_value_that_another_took_after_it_was_freed_here_is_seen_as_taken() {
+    // Under read committed: this transaction takes "a" away from record 1;
+    // another commits the same for itself and gives "a" to record 3. The own
+    // removal hid the other's entry, and only the commit noticed.
+    let bench = Bench::new();
+    users(&bench);
+    bench.insert("users", json!({ "id": 1, "email": "a" })).unwrap();
+    let set = |to: &str| fields(json!({ "email": to }));
+    let mut tx = bench.begin(Isolation::ReadCommitted);
+    bench.records.update(&mut tx, "users", &json!(1), &set("b"), None).unwrap();
+    bench.run(|records, tx| records.update(tx, "users", &json!(1), &set("c"), None)).unwrap();
+    bench.insert("users", json!({ "id": 3, "email": "a" })).unwrap();
+    let fourth = fields(json!({ "id": 4, "email": "a" }));
+    let error = bench.records.insert(&mut tx, "users", fourth).unwrap_err();
+    assert_eq!(error.code(), Code::AlreadyExists);
+    assert_eq!(error.detail("existingKey"), Some(&json!(3)));
+}

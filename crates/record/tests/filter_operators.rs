@@ -7,13 +7,13 @@ use tandem_record::{Filter, Metadata, Position, Row};
 #[track_caller]
 fn check(filter: Value, matching: &[Value], others: &[Value]) {
     let parsed = Filter::parse(&filter).unwrap_or_else(|error| panic!("{filter}: {error:?}"));
-    let respelled = Filter::parse(&parsed.to_json()).unwrap();
+    let respelled = Filter::parse(&parsed.to_json()).expect("it parses again");
     assert_eq!(respelled.to_json(), parsed.to_json(), "{filter}");
     let position = Position { revision: 1, ordinal: 0 };
     let metadata = Metadata { version: 1, created_at: 5, updated_at: 5, position };
     for (records, expected) in [(matching, true), (others, false)] {
         for record in records {
-            let row = Row::encode(record.as_object().unwrap(), metadata).unwrap();
+            let row = Row::encode(record.as_object().expect("a record"), metadata).expect("a row");
             assert_eq!(parsed.matches_value(record), expected, "{filter} on {record}");
             assert_eq!(parsed.matches(&row), expected, "{filter} on the row {record}");
             assert_eq!(respelled.matches(&row), expected, "{parsed} on the row {record}");

@@ -23,13 +23,13 @@ fn fields(value: Value) -> Map<String, Value> {
 }
 
 fn row(value: Value) -> Row {
-    Row::encode(&fields(value), METADATA).unwrap()
+    Row::encode(&fields(value), METADATA).expect("a row")
 }
 
 fn written(row: &Row) -> String {
     let mut out = Vec::new();
     row.write_json(&mut out);
-    String::from_utf8(out).unwrap()
+    String::from_utf8(out).expect("text")
 }
 
 #[test]
@@ -109,6 +109,17 @@ fn records_beyond_64_kib_and_with_many_fields_read_the_same() {
     let many: Map<_, _> = (0..70_000).map(|n| (format!("f{n}"), json!(n))).collect();
     let row = Row::from_stored(Row::encode(&many, METADATA).unwrap().into_bytes()).unwrap();
     assert_eq!(row.field("f69999"), Some(json!(69_999)));
+}
+
+/// Reading numbers the fast way once gave this one's neighbour back.
+#[test]
+fn numbers_come_back_to_the_last_bit() {
+    for number in [4_503_599_627_370_494.5, 0.1 + 0.2, 5e-324, f64::MAX, -1.0 / 3.0] {
+        assert_eq!(row(json!({ "a": number })).field("a"), Some(json!(number)));
+    }
+    for number in [json!(u64::MAX), json!(i64::MIN), json!(9_007_199_254_740_993_u64)] {
+        assert_eq!(row(json!({ "a": number })).field("a"), Some(number));
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn parse(definitions: Value) -> Result<Schema> {
 }
 
 fn issues(definition: &Value, value: &Value) -> Vec<String> {
-    let schema = parse(json!({ "f": definition })).unwrap();
+    let schema = parse(json!({ "f": definition })).expect("a definition");
     let issues = schema.validate(&fields(json!({"id": "1", "f": value})));
     issues.iter().map(|issue| format!("{}|{}|{}", issue.field, issue.code, issue.message)).collect()
 }

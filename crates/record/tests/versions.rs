@@ -114,3 +114,34 @@ fn delete_and_insert_in_one_transaction_replace_the_record() {
     assert_eq!((&record["v"], &record["_version"]), (&json!(20), &json!(2)));
     bench.check_clean();
 }
+
+#[test]
+fn a_write_that_came_to_nothing_does_not_make_a_read_committed_transaction_too_old() {
+    // An insert that was deleted again left its guard on the bucket's schema
+    // behind, while the transaction moved on to newer revisions: its commit was
+    // then refused as too old to validate.
+    let bench = bench();
+    let mut tx = bench.begin(Isolation::ReadCommitted);
+    bench.records.insert(&mut tx, "t", fields(json!({ "id": 2 }))).unwrap();
+    bench.records.delete(&mut tx, "t", &json!(2), None).unwrap();
+    for value in 0..3 {
+        bench.run(|records, tx| records.update(tx, "t", &json!(1), &set(value), None)).unwrap();
+        bench.records.get(&mut tx, "t", &json!(1)).unwrap();
+    }
+    bench.records.insert(&mut tx, "t", fields(json!({ "id": 3 }))).unwrap();
+    tx.commit(CommitOptions::default()).unwrap();
+}
+
+#[test]
+fn a_record_inserted_and_deleted_again_does_not_hide_what_another_commits() {
+    // The own overlay kept the row and its entries hidden after they had come
+    // to nothing; a read through an index then met an entry without a row.
+    let bench = bench();
+    let mut tx = bench.begin(Isolation::ReadCommitted);
+    bench.records.insert(&mut tx, "t", fields(json!({ "id": 2 }))).unwrap();
+    bench.records.delete(&mut tx, "t", &json!(2), None).unwrap();
+    bench.insert("t", json!({ "id": 2, "v": 5 })).unwrap();
+    let seen = bench.records.get(&mut tx, "t", &json!(2)).unwrap().expect("it is committed");
+    assert_eq!(seen.field("v"), Some(json!(5)));
+    assert_eq!(bench.records.count(&mut tx, "t").unwrap(), 2);
+}

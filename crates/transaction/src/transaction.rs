@@ -230,9 +230,12 @@ impl Transaction {
     fn begin_statement(&mut self) -> Result<()> {
         self.ensure_open()?;
         if self.isolation == Isolation::ReadCommitted && self.active.is_some() {
-            // With writes pending, the registry keeps the older pin, so that
-            // what they were derived from can still be compared at commit.
-            self.view = if self.writes.is_empty() {
+            // With writes or guards pending, the registry keeps the older pin,
+            // so that what they were derived from can still be compared at
+            // commit.
+            let nothing_to_compare =
+                self.writes.is_empty() && self.writes.guards().next().is_none();
+            self.view = if nothing_to_compare {
                 let newest = self.coordination.view()?;
                 let coordination = &self.coordination;
                 coordination.registry().move_to(self.id(), || coordination.view().unwrap_or(newest))
@@ -310,6 +313,12 @@ impl Transaction {
         }
     }
 
+    /// Whether the transaction itself has written `key`, row or entry.
+    #[must_use]
+    pub fn is_own(&self, key: &[u8]) -> bool {
+        self.writes.overlay_value(key).is_some()
+    }
+
     /// The entries of `range`, own writes merged in, in key order; what the
     /// iterator has passed is remembered as read when it is dropped.
     pub fn scan(&self, range: &KeyRange, direction: Direction) -> Merged<'_> {
@@ -367,8 +376,13 @@ impl Transaction {
         delta: IndexDelta,
     ) {
         let seen_at = self.view.revision();
-        self.writes.write_row(key, current, seen_at, after, expected_version);
-        self.overlay(delta);
+        if self.writes.write_row(key, current, seen_at, after, expected_version) {
+            self.overlay(delta);
+        } else {
+            for entry in &delta.removes {
+                self.writes.uncover(entry);
+            }
+        }
     }
 
     /// Adds derived entries to the own reads without a row change: the entries

@@ -122,7 +122,8 @@ impl WriteSet {
     }
 
     /// Records the new state of a row. `current` is the row as the transaction
-    /// saw it just now, at revision `seen_at`.
+    /// saw it just now, at revision `seen_at`. Returns whether the transaction
+    /// still has an effect on the record.
     pub(crate) fn write_row(
         &mut self,
         key: &Bytes,
@@ -130,7 +131,7 @@ impl WriteSet {
         seen_at: u64,
         after: Option<Bytes>,
         expected_version: Option<u64>,
-    ) {
+    ) -> bool {
         let previous = self.rows.get(key).cloned();
         let next = match &previous {
             // The first expectation stands: it is about the committed row.
@@ -143,13 +144,27 @@ impl WriteSet {
             }
         };
         self.bytes += 2 * key.len() + 96 + after.as_ref().map_or(0, Bytes::len);
-        if next.before.is_none() && next.after.is_none() {
-            self.rows.remove(key);
-        } else {
+        let has_effect = next.before.is_some() || next.after.is_some();
+        if has_effect {
             self.rows.insert(key.clone(), next);
+        } else {
+            self.rows.remove(key);
         }
         self.undo.push(Undo::Row { key: key.clone(), previous });
-        self.write_overlay(key.clone(), after);
+        if has_effect {
+            self.write_overlay(key.clone(), after);
+        } else {
+            self.uncover(key);
+        }
+        has_effect
+    }
+
+    /// Takes an own entry away without hiding what others commit under its key:
+    /// for a record that was inserted and deleted again.
+    pub(crate) fn uncover(&mut self, key: &Bytes) {
+        if let Some(value) = self.overlay.remove(key) {
+            self.undo.push(Undo::Overlay { key: key.clone(), previous: Some(value) });
+        }
     }
 
     /// Records an own derived entry (`Some`) or hides a committed one (`None`).
@@ -285,7 +300,7 @@ mod tests {
         write(&mut set, "k", None, Some("a"));
         write(&mut set, "k", Some("a"), None);
         assert!(set.is_empty());
-        assert_eq!(set.overlay_value(b"k"), Some(&None));
+        assert_eq!(set.overlay_value(b"k"), None, "what others commit shows");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::{Message, WebSocket as Socket, client};
 
 use super::embedded::{define, problems_of};
 use super::{BUCKET, Connection, Door, World};
-use crate::answer::Answer;
+use crate::answer::{Answer, ChangeSeen, FILLERS_FROM};
 use crate::script::Action;
 
 /// A server in this process and one socket per connection.
@@ -69,6 +69,8 @@ struct Client {
     level: Isolation,
     transaction: Option<Value>,
     next_id: u64,
+    /// Changes that have arrived and were not asked for yet.
+    pushed: Vec<Vec<ChangeSeen>>,
 }
 
 impl Client {
@@ -77,7 +79,7 @@ impl Client {
         stream.set_nodelay(true).expect("a socket takes options");
         stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket takes options");
         let (socket, _) = client(format!("ws://{address}/"), stream).expect("the server greets");
-        Self { socket, level, transaction: None, next_id: 1 }
+        Self { socket, level, transaction: None, next_id: 1, pushed: Vec::new() }
     }
 
     fn send(&mut self, kind: &str, fields: Value) -> u64 {
@@ -96,9 +98,7 @@ impl Client {
     fn ask(&mut self, kind: &str, fields: Value) -> Result<Value, Answer> {
         let id = self.send(kind, fields);
         loop {
-            let message = self.socket.read().expect("the server answers");
-            let Message::Text(text) = message else { continue };
-            let mut frame: Value = serde_json::from_str(&text).expect("frames are JSON");
+            let mut frame = self.receive();
             if frame["id"] != json!(id) {
                 continue;
             }
@@ -110,6 +110,32 @@ impl Client {
                 }
             };
         }
+    }
+
+    /// The next frame; changes are put aside.
+    fn receive(&mut self) -> Value {
+        loop {
+            let message = self.socket.read().expect("the server answers");
+            let Message::Text(text) = message else { continue };
+            let frame: Value = serde_json::from_str(&text).expect("frames are JSON");
+            if let Some(changes) = frame["data"]["changes"].as_array().filter(|_| is_push(&frame)) {
+                self.pushed.push(changes.iter().map(ChangeSeen::from_json).collect());
+            }
+            return frame;
+        }
+    }
+
+    /// What was pushed so far. Pushes arrive in their own time, so a filler is
+    /// inserted and waited for: what came before it is complete.
+    fn changes(&mut self) -> Result<Answer, Answer> {
+        let filler = json!({"id": FILLERS_FROM.unsigned_abs() + self.next_id});
+        self.ask("store.insert", json!({"bucket": BUCKET, "data": filler}))?;
+        let is_filler = |change: &ChangeSeen| change.key == filler["id"];
+        while !self.pushed.last().is_some_and(|changes| changes.iter().any(is_filler)) {
+            self.receive();
+        }
+        self.pushed.pop();
+        Ok(Answer::Commits(std::mem::take(&mut self.pushed)))
     }
 
     /// A request on the bucket, inside the transaction if one is open.
@@ -183,9 +209,7 @@ impl Client {
                 [row] => record(self.ask_bucket("store.insert", json!({"data": row}))?),
                 _ => records(self.ask_bucket("store.insertMany", json!({"data": rows}))?),
             },
-            Action::Upsert(data) => {
-                record(self.ask_bucket("store.upsert", json!({"data": data}))?)
-            }
+            Action::Upsert(data) => record(self.ask_bucket("store.upsert", json!({"data": data}))?),
             Action::Replace { key, data } => {
                 record(self.ask_bucket("store.replace", json!({"key": key, "data": data}))?)
             }
@@ -205,6 +229,11 @@ impl Client {
             Action::DeleteMany(filter) => {
                 number(self.ask_bucket("store.deleteMany", json!({"filter": filter}))?)
             }
+            Action::Watch { from_start } => {
+                let from = from_start.then_some(0);
+                done(self.ask("store.subscribeChanges", json!({"bucket": BUCKET, "from": from}))?)
+            }
+            Action::Changes => self.changes()?,
             other => Answer::failed("NOT A STEP OF THIS DOOR", format!("{other:?}")),
         })
     }
@@ -221,6 +250,10 @@ impl Connection for Client {
         let plan = self.ask("store.explain", json!({"request": request})).ok()?;
         plan["index"].as_str().map(str::to_owned)
     }
+}
+
+fn is_push(frame: &Value) -> bool {
+    frame["type"] == "push" && frame["channel"] == "changes"
 }
 
 fn done(_: Value) -> Answer {

@@ -3,14 +3,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use bytes::Bytes;
 use tandem_base::{Code, Error, Result};
-use tandem_storage::{Direction, Durability, Entries, KeyRange, Storage, WriteBatch};
+use tandem_storage::{Direction, Durability, Entries, KeyRange, Snapshot, Storage, WriteBatch};
 use tandem_transaction::{
     Commit, CommitListener, CommitOptions, CommitState, Derived, LockManager, Read, Receipt,
     Registry, Stamp, TransactionLimits, View, keyspace,
 };
 
 use super::compare;
-use super::slow::SlowSnapshot;
+use super::slow::{SlowSnapshot, plain, stamped};
 use super::weather::Weather;
 
 /// The shared database: what every server of the cluster sees.
@@ -26,8 +26,10 @@ pub struct Cluster {
 /// What one may only touch in turn. Taken before the registry's lock and
 /// before `newest`, never after.
 pub(super) struct Turn {
-    /// Every view that an open transaction may have read, by revision.
-    views: BTreeMap<u64, Arc<View>>,
+    /// Every state that an open transaction may have read, by revision.
+    states: BTreeMap<u64, Arc<dyn Snapshot>>,
+    /// How many times something was written.
+    writes: u64,
     listeners: Vec<Weak<dyn CommitListener>>,
 }
 
@@ -41,12 +43,14 @@ impl Cluster {
         let limits = TransactionLimits::default();
         let revision = counter(&*storage, keyspace::LAST_REVISION)?;
         let schema_revision = counter(&*storage, keyspace::SCHEMA_REVISION)?;
-        let view = view(&*storage, &weather, revision, schema_revision)?;
+        let state = storage.snapshot()?;
+        let view = view(&state, &weather, revision, schema_revision);
         Ok(Arc::new(Self {
             locks: LockManager::new(limits.lock_waiters, limits.locks_per_transaction),
             registry: Registry::default(),
             turn: Mutex::new(Turn {
-                views: BTreeMap::from([(revision, view.clone())]),
+                states: BTreeMap::from([(revision, state)]),
+                writes: 0,
                 listeners: Vec::new(),
             }),
             newest: RwLock::new(view),
@@ -100,35 +104,42 @@ impl Cluster {
         let schema_changed = writes.iter().any(|(key, _)| key.first() == Some(&keyspace::CATALOG));
         let silent = changes.is_empty() && !schema_changed && options.idempotency.is_none();
         let (mut revision, mut schema_revision) = (now.revision(), now.schema_revision());
+        turn.writes += 1;
+        let write = turn.writes;
         let mut batch = WriteBatch::new();
+        let mut put = |key: Bytes, value: Option<Bytes>| match value {
+            Some(value) => batch.put(key, stamped(&value, write)),
+            None => batch.delete(key),
+        };
         for (key, value) in writes {
-            match value {
-                Some(value) => batch.put(key, value),
-                None => batch.delete(key),
-            }
+            put(key, value);
         }
+        let number = |number: u64| Some(Bytes::copy_from_slice(&number.to_be_bytes()));
         let mut commit = None;
         if !silent {
             revision = stamp.revision;
-            batch.put(keyspace::LAST_REVISION, revision.to_be_bytes().to_vec());
+            put(Bytes::from_static(keyspace::LAST_REVISION), number(revision));
             if schema_changed {
                 schema_revision = revision;
-                batch.put(keyspace::SCHEMA_REVISION, revision.to_be_bytes().to_vec());
+                put(Bytes::from_static(keyspace::SCHEMA_REVISION), number(revision));
             }
             if let Some((name, payload)) = &options.idempotency {
                 let first = first_result(stamp, record_changes, payload);
-                batch.put(keyspace::idempotency_key(name), first);
+                put(keyspace::idempotency_key(name), Some(first));
             }
             let made = Arc::new(Commit { revision, timestamp: stamp.timestamp, changes });
-            batch.put(keyspace::log_key(revision), made.encode());
+            put(keyspace::log_key(revision), Some(made.encode()));
             commit = Some(made);
         }
         if !batch.is_empty() {
             self.storage.write(batch, durability)?;
-            turn.views.insert(revision, self.publish(revision, schema_revision)?);
+            let state = self.storage.snapshot()?;
+            let view = view(&state, &self.weather, revision, schema_revision);
+            *self.newest.write().unwrap_or_else(PoisonError::into_inner) = view;
+            turn.states.insert(revision, state);
         }
         let oldest_needed = self.registry.oldest_revision().unwrap_or(now.revision());
-        turn.views.retain(|revision, _| *revision >= oldest_needed);
+        turn.states.retain(|revision, _| *revision >= oldest_needed);
         if let Some(commit) = &commit {
             turn.listeners.retain(|listener| listener.strong_count() > 0);
             for listener in turn.listeners.iter().filter_map(Weak::upgrade) {
@@ -138,19 +149,13 @@ impl Cluster {
         let changes = if silent { 0 } else { record_changes };
         Ok(Receipt { revision, changes, commit, replayed: None })
     }
-
-    fn publish(&self, revision: u64, schema_revision: u64) -> Result<Arc<View>> {
-        let view = view(&*self.storage, &self.weather, revision, schema_revision)?;
-        *self.newest.write().unwrap_or_else(PoisonError::into_inner) = view.clone();
-        Ok(view)
-    }
 }
 
 impl Turn {
-    /// The view of `revision`.
-    pub(super) fn view(&self, revision: u64) -> Result<&Arc<View>> {
-        self.views.get(&revision).ok_or_else(|| {
-            Error::new(Code::TransactionExpired, "Transaction too old: its view is gone")
+    /// The state as of `revision`, stamps included.
+    pub(super) fn state(&self, revision: u64) -> Result<&dyn Snapshot> {
+        self.states.get(&revision).map(|state| &**state).ok_or_else(|| {
+            Error::new(Code::TransactionExpired, "Transaction too old: its state is gone")
         })
     }
 }
@@ -181,24 +186,26 @@ impl Read for Ground<'_> {
 
 impl CommitState for Ground<'_> {
     fn changed_since(&self, key: &[u8], revision: u64) -> bool {
-        let then = self.turn.view(revision);
-        !then.is_ok_and(|then| compare::same_value(then, self.now, key).unwrap_or(false))
+        let states = (self.turn.state(revision), self.turn.state(self.now.revision()));
+        let (Ok(then), Ok(now)) = states else { return true };
+        !compare::same_value(then, now, key).unwrap_or(false)
     }
 }
 
 fn view(
-    storage: &dyn Storage,
+    state: &Arc<dyn Snapshot>,
     weather: &Arc<Weather>,
     revision: u64,
     schema_revision: u64,
-) -> Result<Arc<View>> {
-    let far = SlowSnapshot::new(storage.snapshot()?, weather.clone());
-    Ok(Arc::new(View::new(revision, schema_revision, Arc::new(far))))
+) -> Arc<View> {
+    let far = SlowSnapshot::new(state.clone(), weather.clone());
+    Arc::new(View::new(revision, schema_revision, Arc::new(far)))
 }
 
 fn counter(storage: &dyn Storage, key: &[u8]) -> Result<u64> {
-    let Some(bytes) = storage.get(key)? else { return Ok(0) };
-    let bytes = bytes[..].try_into().map_err(|_| Error::corrupted("A counter is damaged"))?;
+    let Some(stored) = storage.get(key)? else { return Ok(0) };
+    let bytes =
+        plain(&stored)[..].try_into().map_err(|_| Error::corrupted("A counter is damaged"))?;
     Ok(u64::from_be_bytes(bytes))
 }
 

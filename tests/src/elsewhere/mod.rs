@@ -8,13 +8,13 @@
 //! ```text
 //!   server A          server B          server C       Server: Coordination
 //!      └───────────────┬─┴───────────────┘
-//!                   Cluster                            newest view, old views
-//!                   Storage
+//!                   Cluster                            newest view, old states
+//!                   Storage                            values with write stamps
 //! ```
 //!
 //! | | local pipeline | here |
 //! |---|---|---|
-//! | validation | an index of recently written keys | compares what was read, as of the begin view, with what is there now |
+//! | validation | an index of recently written keys | compares what was read, as it was in the state of the begin, with what is there now |
 //! | derive | once, inside the section | may run several times on newer and newer states; only the last counts |
 //! | commits of others | pass through the same section | appear between any two calls, from a server that this one does not know |
 //! | revisions | adjacent | with gaps |

@@ -106,14 +106,14 @@ impl Server {
 
     fn validate(&self, turn: &Turn, now: &View, basis: &Basis<'_>) -> Result<()> {
         if basis.isolation >= Isolation::Snapshot {
-            let then = turn.view(basis.begin)?;
+            let (then, state) = (turn.state(basis.begin)?, turn.state(now.revision())?);
             for (key, _) in basis.writes.rows() {
-                if !compare::same_value(then, now, key)? {
+                if !compare::same_value(then, state, key)? {
                     return Err(self.derive.conflict(ConflictCause::Write, key));
                 }
             }
             if basis.isolation == Isolation::Serializable
-                && let Some(key) = compare::changed_read(then, now, basis.reads)?
+                && let Some(key) = compare::changed_read(then, state, basis.reads)?
             {
                 return Err(self.derive.conflict(ConflictCause::Read, &key));
             }
@@ -134,7 +134,8 @@ impl Server {
     }
 
     fn unchanged(&self, turn: &Turn, now: &View, range: &KeyRange, since: u64) -> Result<bool> {
-        Ok(compare::difference(turn.view(since)?, now, range)?.is_none())
+        let (then, now) = (turn.state(since)?, turn.state(now.revision())?);
+        Ok(compare::difference(then, now, range)?.is_none())
     }
 
     fn first_result(&self, now: &View, options: &CommitOptions) -> Result<Option<Receipt>> {
@@ -189,12 +190,13 @@ impl Coordination for Server {
             if keys.is_empty() && reads.is_empty() {
                 // Nothing to compare, and the old view may be gone.
             } else {
-                let Ok(then) = turn.view(from) else { return Ok(None) };
-                if compare::changed_read(then, &now, reads)?.is_some() {
+                let Ok(then) = turn.state(from) else { return Ok(None) };
+                let state = turn.state(now.revision())?;
+                if compare::changed_read(then, state, reads)?.is_some() {
                     return Ok(None);
                 }
                 for key in keys {
-                    if !compare::same_value(then, &now, key)? {
+                    if !compare::same_value(then, state, key)? {
                         return Ok(None);
                     }
                 }

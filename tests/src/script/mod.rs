@@ -26,7 +26,7 @@
 //! | `show: value` | which field of a record is shown; several are joined with `/` |
 //! | `index: {fields: [value]}` | an index of the bucket `test` (may repeat) |
 //! | `setup: {id:1,value:10} …` | the records at the start; without it `{1:10,2:20}` |
-//! | `path: name [count] [index={…}] P={…} Q={…}` | a way to serve the predicates that `read` names; the script runs once for each, and `explain` must say that the index is used (or none) |
+//! | `path: name [count] [index={…}] P={…} Q={…}` | a way to serve the predicates that `read` names; the script runs once for each, and `explain` must say that the index is used (or none); the bucket is then filled up with records that answers leave out |
 //! | `doors: embedded` | run through these doors only |
 //! | `verdict:` | what the `!!` marks of the script come to at each level |
 //!

@@ -225,9 +225,7 @@ fn action(cursor: &mut Cursor<'_>) -> Result<Action, String> {
         "delete" => {
             Action::Delete { key: cursor.value()?, expected_version: option(cursor, "expect")? }
         }
-        "updateMany" => {
-            Action::UpdateMany { filter: cursor.value()?, changes: changes(cursor)? }
-        }
+        "updateMany" => Action::UpdateMany { filter: cursor.value()?, changes: changes(cursor)? },
         "deleteMany" => Action::DeleteMany(cursor.value()?),
         "watch" => Action::Watch { from_start: cursor.take("from start") },
         "changes" => Action::Changes,

@@ -140,9 +140,7 @@ fn word_value(word: &str) -> Value {
         "null" => Value::Null,
         "true" => Value::Bool(true),
         "false" => Value::Bool(false),
-        _ => word
-            .parse::<Number>()
-            .map_or_else(|_| Value::String(word.to_owned()), Value::Number),
+        _ => word.parse::<Number>().map_or_else(|_| Value::String(word.to_owned()), Value::Number),
     }
 }
 
@@ -156,10 +154,7 @@ mod tests {
     fn names_and_words_need_no_quotes() {
         let mut cursor = Cursor::new("{id: 1, email: x@y.z, ok: true, a.b: {$mod: [3, 0]}} tail");
         let value = cursor.value().unwrap();
-        assert_eq!(
-            value,
-            json!({"id": 1, "email": "x@y.z", "ok": true, "a.b": {"$mod": [3, 0]}})
-        );
+        assert_eq!(value, json!({"id": 1, "email": "x@y.z", "ok": true, "a.b": {"$mod": [3, 0]}}));
         assert_eq!(cursor.rest(), "tail");
     }
 

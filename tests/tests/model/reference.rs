@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use tandem::{Code, Isolation};
+use tandem::{Code, Error, Isolation};
 
 pub type Fields = Map<String, Value>;
 
@@ -28,6 +28,8 @@ type State = BTreeMap<i64, Stored>;
 pub struct Reference {
     pub committed: Arc<State>,
     commits: u64,
+    /// The last commit that wrote each key, deletes included.
+    written: BTreeMap<i64, u64>,
     graves: BTreeMap<i64, u64>,
 }
 
@@ -54,6 +56,7 @@ enum Read {
 pub struct Open {
     pub isolation: Isolation,
     begin: Arc<State>,
+    begin_graves: BTreeMap<i64, u64>,
     begin_commit: u64,
     writes: BTreeMap<i64, Write>,
     inserts: u32,
@@ -101,7 +104,9 @@ impl Predicate {
             Self::A(a) => equal("a", a),
             Self::AB(a, b) => equal("a", a) && number("b").is_some_and(|value| value >= *b),
             Self::U(u) => equal("u", u),
-            Self::Tag(tag) => record["tags"].as_array().is_some_and(|tags| tags.contains(&json!(tag))),
+            Self::Tag(tag) => {
+                record["tags"].as_array().is_some_and(|tags| tags.contains(&json!(tag)))
+            }
             Self::Nested(n) => record["n"]["x"].as_i64().is_some_and(|value| value < *n),
             Self::On(b) => equal("on", &json!(true)) && number("b").is_some_and(|value| value > *b),
             Self::Plain(p) => number("plain").is_some_and(|value| (*p..=p + 3).contains(&value)),
@@ -114,6 +119,7 @@ impl Reference {
         Open {
             isolation,
             begin: self.committed.clone(),
+            begin_graves: self.graves.clone(),
             begin_commit: self.commits,
             writes: BTreeMap::new(),
             inserts: 0,
@@ -146,7 +152,7 @@ impl Reference {
             // Seen when it was first written, which only differs from now
             // under read committed; there the workload does not ask.
             (Some(stored), Some(_)) => Some(stored.version + 1),
-            (None, Some(_)) => Some(self.graves.get(&key).map_or(1, |version| version + 1)),
+            (None, Some(_)) => Some(tx.begin_graves.get(&key).map_or(1, |version| version + 1)),
         }
     }
 
@@ -192,8 +198,14 @@ impl Reference {
         if expected_version.is_some_and(|expected| self.version(tx, key) != Some(expected)) {
             return Err(Code::Conflict);
         }
+        let held = fields.get("u").cloned();
         fields.extend(changes.clone());
-        check_unique(&base, tx, key, &fields)?;
+        // A value that the record has already is not looked at again: under
+        // read committed, another may have taken it meanwhile, and the commit
+        // will say so.
+        if fields.get("u") != held.as_ref() {
+            check_unique(&base, tx, key, &fields)?;
+        }
         let write = match tx.writes.get(&key) {
             Some(write) => Write { after: Some(fields), ..write.clone() },
             None => Write { existed: true, after: Some(fields), inserted: None, expected_version },
@@ -218,19 +230,24 @@ impl Reference {
     }
 
     /// Whether the transaction may commit; if so, it has.
-    pub fn commit(&mut self, tx: &Open, outcome: Result<(), Code>) {
+    pub fn commit(&mut self, tx: &Open, outcome: Result<(), Error>) {
         let allowed = self.may_commit(tx);
+        let isolation = tx.isolation;
         match (outcome, allowed) {
             (Ok(()), Ok(())) => self.apply(tx),
             (Ok(()), Err(why)) => panic!("a commit that had to fail was acknowledged: {why}"),
-            (Err(Code::Conflict), Err(_)) => {}
+            (Err(error), Err(_)) if error.code() == Code::Conflict => {}
             // Validation is by key and range, so a serializable transaction may
             // be refused although its reads would give the same again; but
             // never when nobody committed meanwhile.
-            (Err(Code::Conflict), Ok(())) if tx.isolation == Isolation::Serializable => {
+            (Err(error), Ok(()))
+                if error.code() == Code::Conflict && isolation == Isolation::Serializable =>
+            {
                 assert!(self.commits > tx.begin_commit, "a conflict without another commit");
             }
-            (Err(code), allowed) => panic!("commit answered {code}, the reference says {allowed:?}"),
+            (Err(code), allowed) => {
+                panic!("commit answered {code}, the reference says {allowed:?}")
+            }
         }
     }
 
@@ -240,7 +257,8 @@ impl Reference {
         }
         for (key, write) in &tx.writes {
             let now = self.committed.get(key);
-            if tx.isolation != Isolation::ReadCommitted && tx.begin.get(key) != now {
+            let written = self.written.get(key).copied().unwrap_or(0);
+            if tx.isolation != Isolation::ReadCommitted && written > tx.begin_commit {
                 return Err(format!("{key} was committed by another"));
             }
             if write.existed && write.after.is_some() && now.is_none() {
@@ -291,6 +309,7 @@ impl Reference {
             let Some(fields) = write.after.clone() else {
                 if let Some(old) = state.remove(key) {
                     self.graves.insert(*key, old.version);
+                    self.written.insert(*key, self.commits);
                 }
                 continue;
             };
@@ -301,6 +320,7 @@ impl Reference {
                 (_, inserted) => (self.commits, inserted.unwrap_or(0)),
             };
             let version = version.map_or(1, |version| version + 1);
+            self.written.insert(*key, self.commits);
             state.insert(*key, Stored { fields, version, position });
             self.graves.remove(key);
         }

@@ -36,7 +36,8 @@ use crate::selection::is_system;
 use crate::subscription::{ChangeSubscription, Notice, SubscribeOptions};
 use crate::topic::TopicPattern;
 
-/// Runs callbacks for committed changes. See the [module](self).
+/// Runs callbacks for committed changes, all on one background thread, so that
+/// they may take their time and use the store themselves.
 ///
 /// The thread starts with the first registration. Dropping the dispatcher ends
 /// it after the callback that is running.

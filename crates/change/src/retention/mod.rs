@@ -59,11 +59,9 @@ pub struct ChangeLogRetention {
 struct State {
     size: LogSize,
     tombstones: Sweep,
-    /// The trimmed-to revision when the last sweep over tombstones began.
+    /// The trimmed-to revision when the last walk over tombstones began.
     tombstones_swept: u64,
     first_results: Sweep,
-    /// When the last sweep over first results began.
-    first_results_swept_ms: Option<u64>,
 }
 
 /// Log entries that are to go, oldest first.
@@ -72,8 +70,10 @@ struct OldEntries {
     more: bool,
 }
 
-/// How many sweeps over the first results fit into their window.
-const SWEEPS_PER_WINDOW: u64 = 16;
+/// Tombstones and first results stand in no order of time, so finding the old
+/// ones means walking over all; that is done so many times per window, and the
+/// old ones stay for up to that fraction of it longer.
+const WALKS_PER_WINDOW: u64 = 16;
 
 impl ChangeLogRetention {
     /// Retention for the store whose commits `hub` is told of.
@@ -84,7 +84,6 @@ impl ChangeLogRetention {
             tombstones: Sweep::new(keyspace::TOMBSTONE),
             tombstones_swept: 0,
             first_results: Sweep::new(keyspace::IDEMPOTENCY),
-            first_results_swept_ms: None,
         };
         Self { hub, options, state: Mutex::new(state) }
     }
@@ -101,7 +100,7 @@ impl ChangeLogRetention {
         let measuring = state.size.measure(&view, trimmed_to, &self.hub, &self.options)?;
         let old = self.old_entries(&state.size, &view, trimmed_to, now_ms)?;
         let trims_to = old.entries.last().map_or(trimmed_to, |(revision, _)| *revision);
-        let tombstones = self.old_tombstones(&mut state, &view, trims_to)?;
+        let tombstones = self.old_tombstones(&mut state, &view, trims_to, old.more, now_ms)?;
         let first_results = self.old_first_results(&mut state, &view, now_ms)?;
 
         let mut swept = tombstones.expired.clone();
@@ -161,12 +160,21 @@ impl ChangeLogRetention {
         Ok(OldEntries { entries, more: false })
     }
 
-    fn old_tombstones(&self, state: &mut State, view: &View, trimmed_to: u64) -> Result<Slice> {
-        if state.tombstones.is_idle() {
-            if trimmed_to <= state.tombstones_swept {
-                return Ok(Slice::default());
-            }
-            state.tombstones.begin();
+    /// A walk begins when the log has been trimmed as far as it goes now.
+    fn old_tombstones(
+        &self,
+        state: &mut State,
+        view: &View,
+        trimmed_to: u64,
+        more_log: bool,
+        now_ms: u64,
+    ) -> Result<Slice> {
+        let interval = self.options.max_age_ms / WALKS_PER_WINDOW;
+        if !more_log
+            && trimmed_to > state.tombstones_swept
+            && state.tombstones.is_due(now_ms, interval)
+        {
+            state.tombstones.begin(now_ms);
             state.tombstones_swept = trimmed_to;
         }
         // u64 version | u64 revision of the deletion, big-endian
@@ -178,15 +186,8 @@ impl ChangeLogRetention {
 
     fn old_first_results(&self, state: &mut State, view: &View, now_ms: u64) -> Result<Slice> {
         let window = self.options.idempotency_age_ms;
-        if state.first_results.is_idle() {
-            let due = state.first_results_swept_ms.is_none_or(|last| {
-                now_ms.saturating_sub(last) >= window / SWEEPS_PER_WINDOW || now_ms < last
-            });
-            if !due {
-                return Ok(Slice::default());
-            }
-            state.first_results.begin();
-            state.first_results_swept_ms = Some(now_ms);
+        if state.first_results.is_due(now_ms, window / WALKS_PER_WINDOW) {
+            state.first_results.begin(now_ms);
         }
         let oldest_ms = now_ms.saturating_sub(window);
         // u64 revision | u64 changes | u64 timestamp ms | payload, little-endian

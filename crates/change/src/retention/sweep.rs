@@ -11,6 +11,8 @@ pub(super) struct Sweep {
     space: u8,
     /// Where the next slice begins; `None` = between two walks.
     next: Option<Bytes>,
+    /// When the last walk began.
+    begun_ms: Option<u64>,
 }
 
 /// What one slice found.
@@ -30,16 +32,19 @@ impl Slice {
 
 impl Sweep {
     pub(super) fn new(space: u8) -> Self {
-        Self { space, next: None }
+        Self { space, next: None, begun_ms: None }
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.next.is_none()
+    /// Whether it is time for a walk: none is under way, and the last began at
+    /// least `interval` milliseconds ago.
+    pub(super) fn is_due(&self, now_ms: u64, interval: u64) -> bool {
+        self.next.is_none() && self.begun_ms.is_none_or(|begun| now_ms.abs_diff(begun) >= interval)
     }
 
     /// Begins a walk.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self, now_ms: u64) {
         self.next = Some(Bytes::copy_from_slice(&[self.space]));
+        self.begun_ms = Some(now_ms);
     }
 
     /// Looks at the next entries. Does not move: see
@@ -50,8 +55,8 @@ impl Sweep {
         options: &ChangeLogOptions,
         is_expired: impl Fn(&[u8]) -> bool,
     ) -> Result<Slice> {
-        let Some(start) = &self.next else { return Ok(Slice::default()) };
-        let range = KeyRange { start: start.clone(), ..KeyRange::prefix(&[self.space]) };
+        let Some(start) = self.next.clone() else { return Ok(Slice::default()) };
+        let range = KeyRange { start, ..KeyRange::prefix(&[self.space]) };
         let (mut expired, mut seen, mut read) = (Vec::new(), 0, 0);
         for entry in view.scan(&range, Direction::Forward) {
             let (key, value) = entry?;

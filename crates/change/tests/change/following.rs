@@ -75,7 +75,7 @@ fn g7_g8_concurrent_followers_see_every_commit_once_in_order_and_whole() {
                     let Notice::Commit(commit) = notice else { continue };
                     seen.push(commit);
                     // Some leave now and then, and come back where they were.
-                    if follower % 2 == 0 && seen.len() % 50 == 0 {
+                    if follower % 2 == 0 && seen.len().is_multiple_of(50) {
                         subscription = store.subscribe_from(subscription.position());
                     }
                 }

@@ -1,5 +1,7 @@
 //! What follows a commit, over a real coordinator and the memory engine.
 
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests use real threads")]
+
 mod bounded;
 mod events;
 mod following;

@@ -36,7 +36,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.repair {
         options = options.repair();
     }
-    let report = store.check(options)?;
+    let report = store.check(&options)?;
     if arguments.json {
         println!("{}", report.to_json());
     } else {
@@ -53,6 +53,6 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
             report.missing, report.dangling, report.wrong_counts, report.repaired
         );
     }
-    store.close()?;
+    store.close();
     Ok(if report.is_clean() || arguments.repair { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

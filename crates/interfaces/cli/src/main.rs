@@ -1,5 +1,9 @@
 //! The command line of Tandem.
 
+mod check;
+mod demo;
+mod import;
+mod open;
 mod serve;
 
 use std::process::ExitCode;
@@ -18,14 +22,23 @@ struct Arguments {
 enum Command {
     /// Serve a store over WebSocket.
     Serve(serve::Arguments),
+    /// Import records from a JSON, NDJSON or CSV file.
+    Import(import::Arguments),
+    /// Compare every index with its records, both ways.
+    Check(check::Arguments),
+    /// Put a real data set through the store.
+    Demo(demo::Arguments),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Import(arguments) => import::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("tandem: {}", error.message());
             ExitCode::FAILURE

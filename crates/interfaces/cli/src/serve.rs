@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     /// Where to listen; port 0 picks a free one.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     listen: String,
-    /// Where to listen for administration, loopback only. Not supported yet.
+    /// Where administrators may send requests without a login: loopback only.
     #[arg(long, value_name = "HOST:PORT")]
     admin_listen: Option<String>,
     /// The store's directory, instead of the config's.
@@ -37,16 +37,15 @@ pub(crate) struct Arguments {
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     start_logging();
-    if arguments.admin_listen.is_some() {
-        return Err(Error::validation("--admin-listen is not supported yet; remove it"));
-    }
     let config = configuration(arguments)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(|error| Error::new(Code::StorageError, format!("Cannot start: {error}")))?;
-    runtime.block_on(serve(ServerOptions::new(config).listen(&arguments.listen)))
+    let mut options = ServerOptions::new(config).listen(&arguments.listen);
+    options.admin_listen.clone_from(&arguments.admin_listen);
+    runtime.block_on(serve(options))
 }
 
 async fn serve(options: ServerOptions) -> Result<()> {
@@ -54,10 +53,15 @@ async fn serve(options: ServerOptions) -> Result<()> {
     let mut terminate = listen_for(SignalKind::terminate())?;
     let mut interrupt = listen_for(SignalKind::interrupt())?;
     let server = Server::start(options).await?;
-    announce(&json!({ "event": "ready", "listen": server.address().to_string() }))?;
+    let mut ready = json!({ "event": "ready", "listen": server.address().to_string() });
+    if let Some(admin) = server.admin_address() {
+        ready["admin"] = admin.to_string().into();
+    }
+    announce(&ready)?;
     tokio::select! {
         _ = terminate.recv() => tracing::info!("stopping on SIGTERM"),
         _ = interrupt.recv() => tracing::info!("stopping on SIGINT"),
+        () = server.stopping() => tracing::info!("stopping on an administrator's request"),
     }
     server.shutdown(Duration::ZERO).await?;
     tracing::info!("stopped");

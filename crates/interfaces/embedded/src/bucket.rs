@@ -71,9 +71,8 @@ impl<'a> Bucket<'a> {
     /// or a unique value; `REFERENCE_VIOLATION`.
     pub fn insert(&self, data: impl Into<Value>) -> Result<Record> {
         let data = object(data.into())?;
-        let row = self.session.write(data, |records, tx, data| {
-            records.insert(tx, &self.name, data)
-        })?;
+        let row =
+            self.session.write(data, |records, tx, data| records.insert(tx, &self.name, data))?;
         Ok(Record::new(row))
     }
 
@@ -92,9 +91,9 @@ impl<'a> Bucket<'a> {
                 object(item.into()).map_err(|error| error.prefixed(&format!("data[{at}]: ")))
             })
             .collect::<Result<Vec<_>>>()?;
-        let rows = self.session.write(data, |records, tx, data| {
-            records.insert_many(tx, &self.name, data)
-        })?;
+        let rows = self
+            .session
+            .write(data, |records, tx, data| records.insert_many(tx, &self.name, data))?;
         Ok(rows.into_iter().map(Record::new).collect())
     }
 
@@ -211,9 +210,8 @@ impl<'a> Bucket<'a> {
 
     fn delete_expecting(&self, key: Key, expected_version: Option<u64>) -> Result<bool> {
         let key = key.into_value();
-        self.session.write((), |records, tx, ()| {
-            records.delete(tx, &self.name, &key, expected_version)
-        })
+        self.session
+            .write((), |records, tx, ()| records.delete(tx, &self.name, &key, expected_version))
     }
 
     /// Merges `changes` into every record that matches `filter`, all or none.
@@ -238,9 +236,7 @@ impl<'a> Bucket<'a> {
     pub fn delete_many(&self, filter: impl Into<Value>) -> Result<u64> {
         let query = self.find(filter).query()?;
         self.session.write((), |records, tx, ()| {
-            records.delete_selected(tx, &self.name, |tx| {
-                query::keys_inner(records, tx, &query)
-            })
+            records.delete_selected(tx, &self.name, |tx| query::keys_inner(records, tx, &query))
         })
     }
 
@@ -272,7 +268,8 @@ impl<'a> Bucket<'a> {
     pub fn require(&self, key: impl Into<Key>) -> Result<Record> {
         let key = key.into();
         self.get(&key)?.ok_or_else(|| {
-            let text = format!("Record with key {} not found in bucket \"{}\"", key.as_value(), self.name);
+            let text =
+                format!("Record with key {} not found in bucket \"{}\"", key.as_value(), self.name);
             Error::new(Code::NotFound, text)
                 .with("bucket", &*self.name)
                 .with("key", key.into_value())
@@ -285,7 +282,6 @@ impl<'a> Bucket<'a> {
     }
 
     /// A read of all records; see [`Find`].
-    #[must_use]
     pub fn all(&self) -> Find<'a> {
         Find::new(self.clone(), None)
     }

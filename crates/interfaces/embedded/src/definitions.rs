@@ -24,8 +24,7 @@ macro_rules! definition_calls {
             /// Nothing is half defined.
             pub fn define_bucket(&self, name: &str, config: BucketConfig) -> Result<()> {
                 let config = config.to_json();
-                $session(self)
-                    .write((), |records, tx, ()| records.define_bucket(tx, name, &config))
+                $session(self).write((), |records, tx, ()| records.define_bucket(tx, name, &config))
             }
 
             /// Drops a bucket with its records and indexes. Their bytes are
@@ -71,8 +70,7 @@ macro_rules! definition_calls {
             /// # Errors
             /// `QUERY_NOT_DEFINED`.
             pub fn undefine_query(&self, name: &str) -> Result<()> {
-                $session(self)
-                    .write((), |records, tx, ()| records.undefine_query(tx, name))
+                $session(self).write((), |records, tx, ()| records.undefine_query(tx, name))
             }
 
             /// All stored queries by name, with their configs.
@@ -88,4 +86,3 @@ macro_rules! definition_calls {
 
 definition_calls!(Store, Session::Autocommit);
 definition_calls!(Transaction, Session::Open);
-

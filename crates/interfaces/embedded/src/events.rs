@@ -108,7 +108,9 @@ impl Store {
                 Ok(event) => callback(Ok(&event)),
                 Err(error) => callback(Err(&error)),
             },
-            EventNotice::Resync { after, resumed_from } => callback(Err(&gap(*after, *resumed_from))),
+            EventNotice::Resync { after, resumed_from } => {
+                callback(Err(&gap(*after, *resumed_from)))
+            }
             EventNotice::Failed(error) => callback(Err(error)),
         })
     }

@@ -143,7 +143,8 @@ impl<'a> Find<'a> {
 
     /// One after the other, holding a bounded number in memory. On its own, all
     /// are of one revision, which is kept readable while the iterator lives; in
-    /// a transaction each portion sees the writes made before it.
+    /// a transaction they show the writes made before they were fetched, some
+    /// at a time.
     ///
     /// # Errors
     /// As [`records`](Self::records), now and from the iterator.
@@ -167,9 +168,9 @@ impl<'a> Find<'a> {
     /// As [`records`](Self::records).
     pub fn count(&self) -> Result<u64> {
         let query = self.query()?;
-        self.bucket.session().read(|records, tx| {
-            query::count(records, tx, &query.bucket, query.filter.as_ref())
-        })
+        self.bucket
+            .session()
+            .read(|records, tx| query::count(records, tx, &query.bucket, query.filter.as_ref()))
     }
 
     /// Runs the read and tells how: the access chosen, its bounds, how many

@@ -98,12 +98,11 @@ impl Store {
     /// index meets duplicates.
     pub fn update_bucket(&self, name: &str, updates: &Value) -> Result<()> {
         let _builder = self.inner().builds.lock();
-        let large = Session::Autocommit(self).read(|records, tx| records.count(tx, name))?
-            > BUILT_WITHIN;
+        let large =
+            Session::Autocommit(self).read(|records, tx| records.count(tx, name))? > BUILT_WITHIN;
         let state = if large { IndexState::Building } else { IndexState::Ready };
-        Session::Autocommit(self).write((), |records, tx, ()| {
-            records.update_bucket(tx, name, updates, state)
-        })?;
+        Session::Autocommit(self)
+            .write((), |records, tx, ()| records.update_bucket(tx, name, updates, state))?;
         self.build(name)
     }
 

@@ -62,7 +62,9 @@ impl<'a> Rows<'a> {
                 store.coordination()?;
                 stream.next_chunk(store.records(), read, n)?
             }
-            Source::Open(session) => session.read(|records, tx| stream.next_chunk(records, tx, n))?,
+            Source::Open(session) => {
+                session.read(|records, tx| stream.next_chunk(records, tx, n))?
+            }
         };
         self.ended = rows.is_empty();
         let fields = self.fields.as_ref();

@@ -93,7 +93,9 @@ pub use transact::Abort;
 pub use transaction::{CommitOptions, CommitReceipt, Transaction, TransactionOptions};
 pub use typed::{TypedBucket, TypedFind, Values};
 
-pub use tandem_base::{Clock, Code, Environment, Error, Kind, Random, Result, SimulatedClock, Threads};
+pub use tandem_base::{
+    Clock, Code, Environment, Error, Kind, Random, Result, SimulatedClock, Threads,
+};
 pub use tandem_change::{ChangeKind, ChangeLogOptions, EventGuard};
 pub use tandem_query::QueryLimits;
 pub use tandem_record::{CheckProblem, CheckReport, IndexInfo, OnDelete, ProblemKind};

@@ -23,6 +23,9 @@ pub struct Limits {
     pub iterator_records: usize,
     /// How long maintenance rests between two rounds.
     pub maintenance_interval: Duration,
+    /// How long records whose time to live is over may stay before the
+    /// background thread deletes them; zero = it never does.
+    pub ttl_check_interval: Duration,
     /// Rows, keys or records that one step of maintenance handles: other
     /// commits wait for a step at most.
     pub maintenance_step: usize,
@@ -37,6 +40,7 @@ impl Default for Limits {
             batch_operations: 10_000,
             iterator_records: 256,
             maintenance_interval: Duration::from_secs(1),
+            ttl_check_interval: Duration::from_secs(1),
             maintenance_step: 1_000,
         }
     }

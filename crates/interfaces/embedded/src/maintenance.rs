@@ -36,9 +36,15 @@ pub struct MaintenanceReport {
 impl Inner {
     /// One round, which ends early when `stop` says so.
     pub(crate) fn maintain(&self, stop: &dyn Fn() -> bool) -> Result<MaintenanceReport> {
+        let expired_records = self.purge_expired_records(stop)?;
+        let round = self.maintain_but_records(stop)?;
+        Ok(MaintenanceReport { expired_records, ..round })
+    }
+
+    /// As [`maintain`](Self::maintain), leaving expired records where they are.
+    fn maintain_but_records(&self, stop: &dyn Fn() -> bool) -> Result<MaintenanceReport> {
         let mut report = MaintenanceReport {
             expired_transactions: self.expire_transactions()?,
-            expired_records: self.purge_expired_records(stop)?,
             trimmed_commits: self.trim_change_log(stop)?,
             ..MaintenanceReport::default()
         };
@@ -46,8 +52,7 @@ impl Inner {
             report.build_steps += 1;
         }
         let coordination = self.coordination()?;
-        while !stop() && Records::collect_garbage(&**coordination, self.limits.maintenance_step)?
-        {
+        while !stop() && Records::collect_garbage(&**coordination, self.limits.maintenance_step)? {
             report.garbage_steps += 1;
         }
         Ok(report)
@@ -227,9 +232,24 @@ impl Signal {
 }
 
 fn run(store: &Inner, signal: &Signal) {
-    while signal.rest(store.limits.maintenance_interval) {
+    let clock = store.environment.clock.clone();
+    let ttl_check = store.limits.ttl_check_interval;
+    let interval = match store.limits.maintenance_interval {
+        rounds if ttl_check.is_zero() => rounds,
+        rounds => rounds.min(ttl_check),
+    };
+    let mut purged = clock.monotonic();
+    while signal.rest(interval) {
+        let now = clock.monotonic();
+        // Half a round early is nearer than half a round late.
+        let due = !ttl_check.is_zero() && now.saturating_sub(purged) + interval / 2 >= ttl_check;
         // A failed store answers its users; maintenance has nobody to tell and
         // tries again.
-        let _ = store.maintain(&|| signal.stopped());
+        let _ = if due {
+            purged = now;
+            store.maintain(&|| signal.stopped())
+        } else {
+            store.maintain_but_records(&|| signal.stopped())
+        };
     }
 }

@@ -70,7 +70,8 @@ impl SubscribeOptions {
 fn matching(filter: Filter) -> ChangePredicate {
     Arc::new(move |change| {
         // A row that cannot be read is delivered, so that its reader hears of it.
-        let matches = |row: &_| Row::from_stored(Clone::clone(row)).map_or(true, |row| filter.matches(&row));
+        let matches =
+            |row: &_| Row::from_stored(Clone::clone(row)).map_or(true, |row| filter.matches(&row));
         [&change.before, &change.after].into_iter().flatten().any(matches)
     })
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use tandem_base::{Error, Result};
 
 use crate::store::Store;
-use crate::transaction::{CommitOptions, Transaction, TransactionOptions};
+use crate::transaction::{CommitOptions, CommitReceipt, Transaction, TransactionOptions};
 
 /// Why a transaction closure failed: for a reason of the store or of the
 /// application. See [`Store::try_transaction`].
@@ -71,6 +71,20 @@ impl Store {
     /// ```
     pub fn transaction<T>(&self, work: impl FnMut(&Transaction) -> Result<T>) -> Result<T> {
         self.transaction_with(&TransactionOptions::default(), work)
+    }
+
+    /// The first result of a commit under this idempotency key, if it happened
+    /// within the window.
+    ///
+    /// # Errors
+    /// `STORAGE_ERROR`, `CLOSED`.
+    pub fn committed(&self, idempotency_key: &[u8]) -> Result<Option<CommitReceipt>> {
+        let first = self.coordination()?.replay(idempotency_key)?;
+        Ok(first.map(|first| CommitReceipt {
+            revision: first.revision,
+            changes: first.changes,
+            replayed: true,
+        }))
     }
 
     /// As [`transaction`](Self::transaction), with options.

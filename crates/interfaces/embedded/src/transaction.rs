@@ -189,7 +189,10 @@ impl Transaction {
     }
 
     /// As [`bucket`](Self::bucket), over values of `T`.
-    pub fn typed<'a, T>(&'a self, name: impl Into<std::borrow::Cow<'a, str>>) -> TypedBucket<'a, T> {
+    pub fn typed<'a, T>(
+        &'a self,
+        name: impl Into<std::borrow::Cow<'a, str>>,
+    ) -> TypedBucket<'a, T> {
         TypedBucket::new(self.bucket(name))
     }
 
@@ -301,6 +304,7 @@ impl Transaction {
         options: CommitOptions,
         payload: Bytes,
     ) -> Result<engine::Receipt> {
+        self.store.coordination()?;
         self.engine().commit(engine::CommitOptions {
             durability: options.durability.or(self.durability),
             idempotency: options.idempotency_key.map(|key| (key, payload)),

@@ -176,12 +176,7 @@ impl<T: Serialize + DeserializeOwned> TypedBucket<'_, T> {
     ///
     /// # Errors
     /// As there.
-    pub fn replace_if(
-        &self,
-        key: impl Into<Key>,
-        value: &T,
-        expected_version: u64,
-    ) -> Result<T> {
+    pub fn replace_if(&self, key: impl Into<Key>, value: &T, expected_version: u64) -> Result<T> {
         self.bucket.replace_if(key, to_json(value)?, expected_version)?.deserialize()
     }
 

@@ -22,7 +22,10 @@ fn a_taken_key_and_a_missing_record_name_bucket_and_key() {
     let accounts = store.bucket("accounts");
     let taken = accounts.insert(json!({ "id": 1 })).unwrap_err();
     assert_eq!(taken.code(), Code::AlreadyExists);
-    assert_eq!((taken.detail("bucket"), taken.detail("key")), (Some(&json!("accounts")), Some(&json!(1))));
+    assert_eq!(
+        (taken.detail("bucket"), taken.detail("key")),
+        (Some(&json!("accounts")), Some(&json!(1)))
+    );
     let missing = accounts.update(9, json!({ "owner": "x" })).unwrap_err();
     assert_eq!(missing.code(), Code::NotFound);
     assert_eq!(missing.detail("key"), Some(&json!(9)));

@@ -1,5 +1,7 @@
 //! However a transaction ends without a commit, nothing of it stays.
 
+#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
 mod support;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,5 +1,7 @@
 //! `store.transaction(|tx| …)`: committed, rolled back, run again.
 
+#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
 mod support;
 
 use std::cell::Cell;

@@ -185,8 +185,7 @@ where
         let sent = match outbox.next().await {
             Next::Frames(frames) => send_all(&mut sink, frames).await,
             Next::Close(closing) => {
-                let frame =
-                    CloseFrame { code: closing.code.into(), reason: closing.reason.into() };
+                let frame = CloseFrame { code: closing.code.into(), reason: closing.reason.into() };
                 let _gone = sink.send(Message::Close(Some(frame))).await;
                 return sink;
             }

@@ -18,6 +18,13 @@ pub(crate) struct ConnectionInfo {
     pub(crate) subscriptions: Gauge,
 }
 
+impl ConnectionInfo {
+    /// Of somebody who is not listed.
+    pub(crate) fn unregistered(address: IpAddr, connected_at: u64) -> Self {
+        Self { number: 0, address, connected_at, subscriptions: Gauge::default() }
+    }
+}
+
 /// The connections that are open now.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Connections(Arc<State>);

@@ -93,8 +93,7 @@ impl Aggregate {
 
     fn evaluate(&self, bucket: &Bucket<'_>, filter: Value) -> Result<Data> {
         if let Some(group_by) = &self.group_by {
-            let aggregate =
-                serde_json::json!({ "function": self.function, "field": self.field });
+            let aggregate = serde_json::json!({ "function": self.function, "field": self.field });
             let groups = bucket.group_by(group_by.clone(), aggregate, filter)?;
             return Ok(Data::value(groups));
         }
@@ -103,7 +102,7 @@ impl Aggregate {
             self.field.as_deref().ok_or_else(missing)
         };
         Ok(Data::value(match self.function.as_str() {
-            "count" => bucket.count_where(filter)?.into(),
+            "count" => bucket.count(filter)?.into(),
             "sum" => bucket.sum(field()?, filter)?,
             "avg" => bucket.avg(field()?, filter)?,
             "min" => bucket.min(field()?, filter)?,

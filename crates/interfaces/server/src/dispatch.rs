@@ -17,9 +17,7 @@ pub(crate) async fn dispatch(peer: &mut Peer, request: Request) -> Result<Data> 
         Some("auth") => Err(unknown("Authentication is not configured")),
         Some("identity") => Err(unknown("Identity management is not configured")),
         Some("audit") => Err(unknown("Audit log is not configured")),
-        Some("rules") => {
-            Err(Error::new(Code::RulesNotAvailable, "No rules engine is configured"))
-        }
+        Some("rules") => Err(Error::new(Code::RulesNotAvailable, "No rules engine is configured")),
         _ => Err(unknown_operation(kind)),
     }
 }
@@ -27,9 +25,7 @@ pub(crate) async fn dispatch(peer: &mut Peer, request: Request) -> Result<Data> 
 async fn store(peer: &mut Peer, kind: &str, mut fields: Fields) -> Result<Data> {
     if let Some((class, handler)) = store_operation(kind) {
         let handle = fields.optional_string("transaction")?;
-        return peer
-            .on_store(class, handle.as_deref(), move |scope| handler(scope, fields))
-            .await;
+        return peer.on_store(class, handle.as_deref(), move |scope| handler(scope, fields)).await;
     }
     if let Some(answer) = peer.transaction_request(kind, &mut fields).await {
         return answer;

@@ -37,8 +37,8 @@ pub(crate) fn parse(text: &[u8]) -> Frame {
 }
 
 fn parse_object(text: &[u8]) -> Result<Frame, Error> {
-    let value: Value = serde_json::from_slice(text)
-        .map_err(|_| Error::new(Code::ParseError, "Invalid JSON"))?;
+    let value: Value =
+        serde_json::from_slice(text).map_err(|_| Error::new(Code::ParseError, "Invalid JSON"))?;
     let Value::Object(mut fields) = value else {
         return Err(Error::new(Code::ParseError, "Message must be a JSON object"));
     };
@@ -82,8 +82,7 @@ pub(crate) fn ping(now_ms: u64) -> Vec<u8> {
 
 /// Announces that the server stops after a time of grace.
 pub(crate) fn shutdown(grace_period_ms: u64) -> Vec<u8> {
-    let frame =
-        json!({ "type": "system", "event": "shutdown", "gracePeriodMs": grace_period_ms });
+    let frame = json!({ "type": "system", "event": "shutdown", "gracePeriodMs": grace_period_ms });
     frame.to_string().into_bytes()
 }
 
@@ -143,10 +142,22 @@ mod tests {
             ("[1]", Code::ParseError, "Message must be a JSON object"),
             ("null", Code::ParseError, "Message must be a JSON object"),
             ("{}", Code::InvalidRequest, "Message must include non-empty string \"type\""),
-            (r#"{"type":""}"#, Code::InvalidRequest, "Message must include non-empty string \"type\""),
-            (r#"{"type":"pong"}"#, Code::InvalidRequest, "Pong must include finite numeric \"timestamp\""),
+            (
+                r#"{"type":""}"#,
+                Code::InvalidRequest,
+                "Message must include non-empty string \"type\"",
+            ),
+            (
+                r#"{"type":"pong"}"#,
+                Code::InvalidRequest,
+                "Pong must include finite numeric \"timestamp\"",
+            ),
             (r#"{"type":"x"}"#, Code::InvalidRequest, "Request must include finite numeric \"id\""),
-            (r#"{"type":"x","id":"1"}"#, Code::InvalidRequest, "Request must include finite numeric \"id\""),
+            (
+                r#"{"type":"x","id":"1"}"#,
+                Code::InvalidRequest,
+                "Request must include finite numeric \"id\"",
+            ),
         ] {
             assert_eq!(refused(text), (code, message.to_owned()), "{text}");
         }

@@ -18,11 +18,12 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 
 use crate::connection;
 use crate::heartbeat::Heartbeat;
-use crate::metrics::gauge;
+use crate::metrics::{gauge, write_store};
 use crate::outbox::Closing;
 use crate::peer::Peer;
 use crate::shared::Shared;
 use crate::shutdown::Phase;
+use crate::workers::Class;
 
 /// The connection is to be destroyed without an answer.
 #[derive(Debug)]
@@ -36,7 +37,8 @@ impl std::fmt::Display for Destroy {
 
 impl std::error::Error for Destroy {}
 
-type Answer = Response<Full<Bytes>>;
+/// An HTTP answer; bodies are small and held whole.
+pub(crate) type Answer = Response<Full<Bytes>>;
 
 /// Where an accepted upgrade waits for its answer to be sent.
 pub(crate) type Pending = Arc<Mutex<Option<OnUpgrade>>>;
@@ -57,9 +59,9 @@ pub(crate) async fn answer(
         return Ok(status(StatusCode::METHOD_NOT_ALLOWED));
     }
     Ok(match request.uri().path() {
-        "/health" => text("application/json", r#"{"status":"ok"}"#.to_owned()),
+        "/health" => text("application/json", r#"{"status":"ok"}"#),
         "/ready" => ready(&shared),
-        "/metrics" => text("text/plain; version=0.0.4", metrics(&shared)),
+        "/metrics" => metrics(&shared).await,
         _ => status(StatusCode::NOT_FOUND),
     })
 }
@@ -123,8 +125,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, address: IpAddr, upgraded: OnUpgr
         }
     };
     let max = shared.config.max_payload_bytes;
-    let config =
-        WebSocketConfig::default().max_message_size(Some(max)).max_frame_size(Some(max));
+    let config = WebSocketConfig::default().max_message_size(Some(max)).max_frame_size(Some(max));
     let mut socket = WebSocketStream::from_raw_socket(socket, Role::Server, Some(config)).await;
     let Some(slot) = shared.addresses.take(address, shared.config.max_connections_per_ip) else {
         let Closing { code, reason } = Closing::TOO_MANY;
@@ -138,14 +139,14 @@ pub(crate) async fn serve(shared: Arc<Shared>, address: IpAddr, upgraded: OnUpgr
 
 fn ready(shared: &Shared) -> Answer {
     if shared.shutdown.phase() == Phase::Running {
-        return text("application/json", r#"{"status":"ready"}"#.to_owned());
+        return text("application/json", r#"{"status":"ready"}"#);
     }
-    let mut answer = text("application/json", r#"{"status":"stopping"}"#.to_owned());
+    let mut answer = text("application/json", r#"{"status":"stopping"}"#);
     *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     answer
 }
 
-fn metrics(shared: &Shared) -> String {
+async fn metrics(shared: &Arc<Shared>) -> Answer {
     let mut out = String::new();
     let count = |value: usize| value as u64;
     gauge(&mut out, "tandem_connections", "Open connections.", count(shared.connections.len()));
@@ -162,17 +163,25 @@ fn metrics(shared: &Shared) -> String {
         count(shared.open_transactions.value()),
     );
     shared.metrics.write(&mut out);
-    crate::metrics::write_store(&mut out, &shared.store);
-    out
+    let store = shared.store.clone();
+    let work = move || {
+        let mut out = String::new();
+        write_store(&mut out, &store).map(|()| out)
+    };
+    match shared.workers.run(Class::Read, work).await {
+        Ok(figures) => out.push_str(&figures),
+        Err(error) => tracing::warn!(%error, "the store's figures cannot be read"),
+    }
+    text("text/plain; version=0.0.4", out)
 }
 
-fn text(kind: &'static str, body: String) -> Answer {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+pub(crate) fn text(kind: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut response = Response::new(Full::new(body.into()));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 
-fn status(status: StatusCode) -> Answer {
+pub(crate) fn status(status: StatusCode) -> Answer {
     let mut response = Response::new(Full::default());
     *response.status_mut() = status;
     if !status.is_informational() {
@@ -181,4 +190,3 @@ fn status(status: StatusCode) -> Answer {
     }
     response
 }
-

@@ -35,6 +35,7 @@ mod outbox;
 mod peer;
 mod push;
 mod request;
+mod rpc;
 mod server;
 mod session;
 mod shared;
@@ -42,8 +43,6 @@ mod shutdown;
 mod touched;
 mod workers;
 
-pub use config::{
-    Backpressure, Config, ConnectionLimits, Heartbeat, RateLimit, StoreConfig,
-};
+pub use config::{Backpressure, Config, ConnectionLimits, Heartbeat, RateLimit, StoreConfig};
 pub use server::{RunningServer, Server, ServerOptions};
 pub use workers::BLOCKING_THREADS;

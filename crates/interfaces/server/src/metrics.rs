@@ -3,7 +3,8 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use tandem_base::Error;
+use tandem::Store;
+use tandem_base::{Error, Result};
 
 /// Counters of this server since its start.
 #[derive(Debug, Default)]
@@ -38,12 +39,7 @@ impl Metrics {
     pub(crate) fn write(&self, out: &mut String) {
         let answered = self.answered.load(Ordering::Relaxed);
         counter(out, "tandem_requests_total", "Requests answered.", answered);
-        counter(
-            out,
-            "tandem_pushes_total",
-            "Pushes queued.",
-            self.pushes.load(Ordering::Relaxed),
-        );
+        counter(out, "tandem_pushes_total", "Pushes queued.", self.pushes.load(Ordering::Relaxed));
         counter(
             out,
             "tandem_subscriptions_cut_total",
@@ -56,6 +52,51 @@ impl Metrics {
             let _ = writeln!(out, "tandem_request_errors_total{{code=\"{code}\"}} {count}");
         }
     }
+}
+
+/// The store's part of `/metrics`.
+///
+/// # Errors
+/// `STORAGE_ERROR`, `CLOSED`.
+pub(crate) fn write_store(out: &mut String, store: &Store) -> Result<()> {
+    let statistics = store.statistics()?;
+    let commits = &statistics.commits;
+    gauge(out, "tandem_revision", "The newest revision.", statistics.revision);
+    let conflicts = [
+        ("tandem_commits_total", "Commits that became a revision.", commits.commits),
+        ("tandem_commit_groups_total", "Atomic writes of commits.", commits.groups),
+        (
+            "tandem_write_conflicts_total",
+            "Commits refused: a written record had changed.",
+            commits.write_conflicts,
+        ),
+        (
+            "tandem_read_conflicts_total",
+            "Commits refused: something read had changed.",
+            commits.read_conflicts,
+        ),
+        (
+            "tandem_constraint_conflicts_total",
+            "Commits refused by a constraint that another commit broke.",
+            commits.constraint_conflicts,
+        ),
+        (
+            "tandem_transactions_expired_total",
+            "Transactions rolled back by a time limit.",
+            commits.expired,
+        ),
+        ("tandem_lock_waits_total", "Waits for locked records.", commits.lock_waits),
+        ("tandem_lock_timeouts_total", "Lock waits that ran out of time.", commits.lock_timeouts),
+        (
+            "tandem_deadlocks_total",
+            "Lock waits refused because they would never end.",
+            commits.deadlocks,
+        ),
+    ];
+    for (name, help, value) in conflicts {
+        counter(out, name, help, value);
+    }
+    Ok(())
 }
 
 /// Writes a counter in Prometheus text.

@@ -29,23 +29,36 @@ pub(crate) struct Peer {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) info: Arc<ConnectionInfo>,
     outbox: Arc<Outbox>,
-    address: IpAddr,
-    _registered: Registered,
-    _slot: AddressSlot,
+    /// What a connection occupies; an administrator's request, nothing.
+    _place: Option<(Registered, AddressSlot)>,
 }
 
 impl Peer {
     pub(crate) fn new(shared: Arc<Shared>, address: IpAddr, slot: AddressSlot) -> Self {
         let registered = shared.connections.register(address, now_ms());
+        let info = registered.info().clone();
+        Self::with(shared, info, Some((registered, slot)))
+    }
+
+    /// Somebody who sends one request by HTTP: with every right, under no rate
+    /// limit, and not counted as a connection.
+    pub(crate) fn administrator(shared: Arc<Shared>, address: IpAddr) -> Self {
+        let info = Arc::new(ConnectionInfo::unregistered(address, now_ms()));
+        Self::with(shared, info, None)
+    }
+
+    fn with(
+        shared: Arc<Shared>,
+        info: Arc<ConnectionInfo>,
+        place: Option<(Registered, AddressSlot)>,
+    ) -> Self {
         let outbox = Arc::new(Outbox::new(&shared.config.backpressure));
         Self {
             session: Session::new(shared.config.connection_limits.max_transactions_per_connection),
             subscriptions: Subscriptions::new(shared.feed.signal()),
-            info: registered.info().clone(),
+            info,
             outbox,
-            address,
-            _registered: registered,
-            _slot: slot,
+            _place: place,
             shared,
         }
     }
@@ -88,16 +101,12 @@ impl Peer {
     /// The stages between parsing and answering. Authentication will stand
     /// before the rate limit, auditing after the answer.
     async fn answer(&mut self, request: Request) -> Result<Data> {
-        self.shared.admit(self.address)?;
+        self.shared.admit(self.info.address)?;
         dispatch(self, request).await
     }
 
     fn respond(&self, id: &Number, answer: Result<Data>) {
-        self.shared.metrics.count_request(answer.as_ref().err());
-        self.outbox.send(match answer {
-            Ok(data) => frame::result(id, data.text()),
-            Err(error) => frame::error(id, &error, self.shared.config.expose_error_details),
-        });
+        self.outbox.send(self.shared.response(id, answer));
     }
 
     /// Waits until [`attend`](Self::attend) has something to do. Safe to

@@ -68,7 +68,12 @@ struct Active {
 }
 
 enum Kind {
-    Query { name: HeldName, query: Arc<DeclarativeQuery>, evaluated_at: u64, last: u128 },
+    Query {
+        name: HeldName,
+        query: Arc<DeclarativeQuery>,
+        evaluated_at: u64,
+        last: u128,
+    },
     /// `None` while it is being pulled.
     Changes(Option<Box<Subscription>>),
 }
@@ -139,7 +144,8 @@ impl Subscriptions {
         if self.active.is_empty() {
             return std::future::pending().await;
         }
-        let has_changes = self.active.values().any(|active| matches!(active.kind, Kind::Changes(_)));
+        let has_changes =
+            self.active.values().any(|active| matches!(active.kind, Kind::Changes(_)));
         let held_back = self.held_back;
         tokio::select! {
             changed = self.published.changed() => {
@@ -204,7 +210,8 @@ impl Subscriptions {
         shared: &Arc<Shared>,
         outbox: &Outbox,
     ) -> Turn {
-        let Some(Active { kind: Kind::Query { name, query, .. }, .. }) = self.active.get(&id) else {
+        let Some(Active { kind: Kind::Query { name, query, .. }, .. }) = self.active.get(&id)
+        else {
             return Turn::Ended;
         };
         let (store, name, running) = (shared.store.clone(), name.name().to_owned(), query.clone());

@@ -7,19 +7,24 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tandem::Store;
+use tandem::{Limits, Store};
 use tandem_base::{Code, Error, Result};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 
 use crate::config::{Config, apply_definitions};
 use crate::feed::Feed;
 use crate::http;
+use crate::rpc;
 use crate::shared::Shared;
 use crate::shutdown::Phase;
 
 /// How long a client has to send the head of its HTTP request.
 const HEADER_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a request that is being answered may hold up the server's end.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 /// What a server is started with.
 #[derive(Clone, Debug)]
@@ -28,6 +33,9 @@ pub struct ServerOptions {
     pub config: Config,
     /// Where it listens; port 0 picks a free one.
     pub listen: String,
+    /// Where administrators send requests without a login: a loopback
+    /// address, or `None`.
+    pub admin_listen: Option<String>,
     /// A store that is open already, instead of the one that the config
     /// describes. It stays open when the server stops.
     pub store: Option<Store>,
@@ -37,13 +45,20 @@ impl ServerOptions {
     /// A server on `127.0.0.1:8080`.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, listen: "127.0.0.1:8080".into(), store: None }
+        Self { config, listen: "127.0.0.1:8080".into(), admin_listen: None, store: None }
     }
 
     /// Listens there instead.
     #[must_use]
     pub fn listen(mut self, address: impl Into<String>) -> Self {
         self.listen = address.into();
+        self
+    }
+
+    /// Also listens there for `POST /rpc`.
+    #[must_use]
+    pub fn admin_listen(mut self, address: impl Into<String>) -> Self {
+        self.admin_listen = Some(address.into());
         self
     }
 
@@ -69,7 +84,7 @@ impl Server {
     /// query of the config differs from the one that exists; `STORAGE_ERROR`
     /// when the address cannot be listened to. Nothing is left running.
     pub async fn start(options: ServerOptions) -> Result<RunningServer> {
-        let ServerOptions { config, listen, store } = options;
+        let ServerOptions { config, listen, admin_listen, store } = options;
         let owned = store.is_none();
         let opening = config.clone();
         let store = blocking(move || {
@@ -81,18 +96,41 @@ impl Server {
             Ok(store)
         })
         .await?;
-        let listener = TcpListener::bind(&listen).await.map_err(|error| {
-            Error::new(Code::StorageError, format!("Cannot listen on {listen}: {error}"))
-        })?;
-        let address = listener
-            .local_addr()
-            .map_err(|error| Error::new(Code::StorageError, format!("No address: {error}")))?;
+        let (listener, address) = bind(&listen).await?;
+        let admin = match &admin_listen {
+            Some(admin) => Some(bind_loopback(admin).await?),
+            None => None,
+        };
         let shared = Shared::new(config, store.clone(), Feed::start(&store)?);
-        let accepting = tokio::spawn(accept(listener, shared.clone()));
+        let mut accepting = vec![tokio::spawn(accept(listener, shared.clone(), Door::Clients))];
         tracing::info!(%address, "listening");
+        let admin_address = admin.as_ref().map(|(_, address)| *address);
+        if let Some((listener, address)) = admin {
+            accepting.push(tokio::spawn(accept(listener, shared.clone(), Door::Administrators)));
+            tracing::info!(%address, "listening for administrators");
+        }
         let store = owned.then_some(store);
-        Ok(RunningServer { address, shared, accepting: Some(accepting), store })
+        Ok(RunningServer { address, admin_address, shared, accepting, store })
     }
+}
+
+async fn bind(listen: &str) -> Result<(TcpListener, SocketAddr)> {
+    let failed = |error: std::io::Error| {
+        Error::new(Code::StorageError, format!("Cannot listen on {listen}: {error}"))
+    };
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+async fn bind_loopback(listen: &str) -> Result<(TcpListener, SocketAddr)> {
+    let bound = bind(listen).await?;
+    if bound.1.ip().is_loopback() {
+        return Ok(bound);
+    }
+    Err(Error::validation(format!(
+        "Cannot listen on {listen} for administrators: only loopback addresses are allowed"
+    )))
 }
 
 fn open_store(config: &Config) -> Result<Store> {
@@ -100,10 +138,11 @@ fn open_store(config: &Config) -> Result<Store> {
         Some(directory) => Store::builder().path(directory),
         None => Store::builder().memory(),
     };
-    builder
-        .durability(config.store.durability)
-        .ttl_check_interval(config.store.ttl_check_interval)
-        .open()
+    builder.durability(config.store.durability).limits(limits(config)).open()
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits { ttl_check_interval: config.store.ttl_check_interval, ..Limits::default() }
 }
 
 async fn blocking<T: Send + 'static>(
@@ -119,8 +158,9 @@ async fn blocking<T: Send + 'static>(
 /// closes its connections, but waits for nothing.
 pub struct RunningServer {
     address: SocketAddr,
+    admin_address: Option<SocketAddr>,
     shared: Arc<Shared>,
-    accepting: Option<JoinHandle<()>>,
+    accepting: Vec<JoinHandle<()>>,
     store: Option<Store>,
 }
 
@@ -129,6 +169,18 @@ impl RunningServer {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for administrators.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
+    /// Waits until an administrator has asked the server to stop; then
+    /// [`shutdown`](Self::shutdown) sees it to its end. Safe to cancel.
+    pub async fn stopping(&self) {
+        self.shared.shutdown.signal().requested().await;
     }
 
     /// The store that it serves.
@@ -140,22 +192,24 @@ impl RunningServer {
     /// Stops: the listener closes; with a `grace`, clients are told and served
     /// until it is over or all have left; then sockets are closed with 1000,
     /// open transactions roll back, and a store that the server opened is
-    /// flushed and closed.
+    /// flushed and closed. When the stop was asked for before, that request
+    /// has decided about the grace.
     ///
     /// # Errors
     /// `STORE_FAILED` when the flush fails.
     pub async fn shutdown(mut self, grace: Duration) -> Result<()> {
         self.shared.shutdown.request(grace);
-        if let Some(accepting) = self.accepting.take()
-            && accepting.await.is_err()
-        {
-            tracing::error!("the listener had failed");
+        for accepting in self.accepting.drain(..) {
+            if let Err(failure) = accepting.await {
+                tracing::error!(%failure, "a listener had failed");
+            }
         }
         let Some(store) = self.store.take() else { return Ok(()) };
         blocking(move || {
             // Buffered commits are on disk before the process may end.
             store.flush()?;
-            store.close()
+            store.close();
+            Ok(())
         })
         .await
     }
@@ -173,8 +227,15 @@ impl std::fmt::Debug for RunningServer {
     }
 }
 
+/// Who comes in where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Door {
+    Clients,
+    Administrators,
+}
+
 /// Accepts until the server stops, then sees every connection to its end.
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<Shared>, door: Door) {
     let mut signal = shared.shutdown.signal();
     let mut sockets = JoinSet::new();
     while shared.shutdown.phase() == Phase::Running {
@@ -185,7 +246,15 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             Some(_) = sockets.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((socket, peer)) => {
-                    sockets.spawn(http_connection(socket, peer, shared.clone()));
+                    // Answers are small; waiting to fill a packet would only
+                    // delay them.
+                    let _best_effort = socket.set_nodelay(true);
+                    match door {
+                        Door::Clients => sockets.spawn(serve_client(socket, peer, shared.clone())),
+                        Door::Administrators => {
+                            sockets.spawn(serve_administrator(socket, peer, shared.clone()))
+                        }
+                    };
                 }
                 Err(error) => {
                     // Out of file descriptors, most likely: wait for some.
@@ -196,44 +265,66 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         }
     }
     drop(listener);
-    if let Phase::Grace(time) = shared.shutdown.phase() {
+    if let Phase::Grace(time) = shared.shutdown.phase()
+        && door == Door::Clients
+    {
         let all_left = async { while sockets.join_next().await.is_some() {} };
-        let _over = tokio::time::timeout(time, all_left).await;
+        let _over = timeout(time, all_left).await;
         shared.shutdown.close();
     }
     while sockets.join_next().await.is_some() {}
 }
 
-async fn http_connection(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
-    // Answers are small; waiting to fill a packet would only delay them.
-    let _best_effort = socket.set_nodelay(true);
-    let mut signal = shared.shutdown.signal();
+async fn serve_client(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
     let pending = http::Pending::default();
     let service = {
         let (shared, pending) = (shared.clone(), pending.clone());
         service_fn(move |request| http::answer(shared.clone(), request, pending.clone()))
     };
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_WAIT)
-        .serve_connection(TokioIo::new(socket), service)
-        .with_upgrades();
+    let connection = http_server().serve_connection(TokioIo::new(socket), service).with_upgrades();
     tokio::pin!(connection);
-    loop {
-        // Neither branch is cancelled half-way: the connection keeps its state.
-        tokio::select! {
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%peer, %error, "an HTTP connection ended");
-                }
-                break;
-            }
+    tokio::select! {
+        ended = connection.as_mut() => log_end(peer, ended),
+        () = stopping(&shared) => {
             // An idle keep-alive connection would hold the server up.
-            _ = signal.changed() => connection.as_mut().graceful_shutdown(),
+            connection.as_mut().graceful_shutdown();
+            let _late = timeout(CLOSE_WAIT, connection.as_mut()).await;
         }
     }
     let upgraded = pending.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(upgraded) = upgraded {
         http::serve(shared, peer.ip(), upgraded).await;
+    }
+}
+
+async fn serve_administrator(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+    let service = {
+        let shared = shared.clone();
+        service_fn(move |request| rpc::answer(shared.clone(), peer.ip(), request))
+    };
+    let connection = http_server().serve_connection(TokioIo::new(socket), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => log_end(peer, ended),
+        () = stopping(&shared) => {
+            connection.as_mut().graceful_shutdown();
+            let _late = timeout(CLOSE_WAIT, connection.as_mut()).await;
+        }
+    }
+}
+
+async fn stopping(shared: &Shared) {
+    shared.shutdown.signal().requested().await;
+}
+
+fn http_server() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_WAIT);
+    builder
+}
+
+fn log_end(peer: SocketAddr, ended: hyper::Result<()>) {
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "an HTTP connection ended");
     }
 }

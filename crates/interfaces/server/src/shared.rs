@@ -2,12 +2,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde_json::Number;
 use tandem::Store;
 use tandem_base::Result;
 
 use crate::config::Config;
 use crate::connections::Connections;
+use crate::data::Data;
 use crate::feed::Feed;
+use crate::frame;
 use crate::limits::{ConnectionsPerAddress, Gauge, NamedGauge, RateLimiter};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
@@ -58,6 +61,15 @@ impl Shared {
     /// `RATE_LIMITED`.
     pub(crate) fn admit(&self, address: IpAddr) -> Result<()> {
         self.rate.as_ref().map_or(Ok(()), |rate| rate.admit(address))
+    }
+
+    /// The frame that answers the request `id`.
+    pub(crate) fn response(&self, id: &Number, answer: Result<Data>) -> Vec<u8> {
+        self.metrics.count_request(answer.as_ref().err());
+        match answer {
+            Ok(data) => frame::result(id, data.text()),
+            Err(error) => frame::error(id, &error, self.config.expose_error_details),
+        }
     }
 
     /// `tx-N`, counted for the whole process.

@@ -65,6 +65,15 @@ impl Shutdown {
 }
 
 impl ShutdownSignal {
+    /// Waits until the server stops. Safe to cancel.
+    pub(crate) async fn requested(&mut self) {
+        while *self.phase.borrow_and_update() == Phase::Running {
+            if self.phase.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Waits for the next phase. Safe to cancel: a phase not yet seen is seen
     /// by the next call.
     pub(crate) async fn changed(&mut self) -> Phase {

@@ -73,7 +73,7 @@ impl IndexBounds {
     /// The bounds of `index` under `constraints`, or `None` if the index may
     /// lack a matching record.
     pub(crate) fn of(index: &Index, constraints: &Constraints) -> Option<Self> {
-        if false && !has_every_match(index, constraints) {
+        if index.multi && !has_every_match(index, constraints) {
             return None;
         }
         let id_prefix = keys::index_prefix(index.id).to_vec();

@@ -193,7 +193,8 @@ fn best_interval(facts: &[&Fact], of_elements: bool) -> Option<Interval> {
         return Some(Interval { lower: End::Unbounded, upper: End::Unbounded, starts_with });
     }
     let mut kind = None;
-    let (mut lower, mut upper): (Option<&(Value, bool)>, Option<&(Value, bool)>) = (None, None);
+    let mut lower: Option<&(Value, bool)> = None;
+    let mut upper: Option<&(Value, bool)> = None;
     for fact in facts {
         let Fact::Between(low, high) = fact else { continue };
         if of_elements && kind.is_some() {

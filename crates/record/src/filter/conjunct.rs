@@ -50,7 +50,7 @@ fn collect<'a>(node: &'a Node, all: &mut Vec<Conjunct<'a>>) {
         Node::And(nodes) => nodes.iter().for_each(|node| collect(node, all)),
         Node::Or(nodes) if nodes.len() == 1 => collect(&nodes[0], all),
         Node::Or(_) | Node::Nor(_) => {}
-        Node::Condition { path, predicate } => split(path, predicate, all),
+        Node::Condition(condition) => split(&condition.path, &condition.predicate, all),
     }
 }
 

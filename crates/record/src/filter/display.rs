@@ -9,7 +9,9 @@ pub(super) fn node(shown: &Node) -> Value {
         Node::And(nodes) => and(nodes),
         Node::Or(nodes) => json!({ "$or": nodes.iter().map(node).collect::<Vec<_>>() }),
         Node::Nor(nodes) => json!({ "$nor": nodes.iter().map(node).collect::<Vec<_>>() }),
-        Node::Condition { path, predicate } => json!({ path.as_str(): operators(predicate) }),
+        Node::Condition(condition) => {
+            json!({ condition.path.as_str(): operators(&condition.predicate) })
+        }
     }
 }
 

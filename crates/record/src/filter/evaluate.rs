@@ -16,7 +16,9 @@ pub(super) fn matches(node: &Node, subject: Subject<'_>) -> bool {
         Node::And(nodes) => nodes.iter().all(|node| matches(node, subject)),
         Node::Or(nodes) => nodes.iter().any(|node| matches(node, subject)),
         Node::Nor(nodes) => !nodes.iter().any(|node| matches(node, subject)),
-        Node::Condition { path, predicate } => holds(predicate, Source::Path(path, subject)),
+        Node::Condition(condition) => {
+            holds(&condition.predicate, Source::Path(&condition.path, subject))
+        }
     }
 }
 

@@ -16,10 +16,10 @@ pub(super) fn implies(node: &Node, other: &Node) -> bool {
                     if others.iter().any(|other| implies(node, other)))
         }
         (_, Node::Or(others)) => others.iter().any(|other| implies(node, other)),
-        (
-            Node::Condition { path, predicate },
-            Node::Condition { path: other_path, predicate: other },
-        ) => path == other_path && predicate_implies(predicate, other),
+        (Node::Condition(condition), Node::Condition(other)) => {
+            condition.path == other.path
+                && predicate_implies(&condition.predicate, &other.predicate)
+        }
         _ => same(node, other),
     }
 }

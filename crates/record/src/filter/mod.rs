@@ -58,7 +58,14 @@ pub(crate) enum Node {
     And(Vec<Node>),
     Or(Vec<Node>),
     Nor(Vec<Node>),
-    Condition { path: Path, predicate: Predicate },
+    Condition(Box<Condition>),
+}
+
+/// What a path's candidates have to satisfy.
+#[derive(Clone, Debug)]
+pub(crate) struct Condition {
+    path: Path,
+    predicate: Predicate,
 }
 
 impl Filter {

@@ -2,7 +2,9 @@ use serde_json::{Map, Value};
 use tandem_base::{Error, Result};
 
 use crate::filter::predicate::ElementFilter;
-use crate::filter::{MAX_FILTER_CONDITIONS, MAX_FILTER_DEPTH, Node, Predicate, operators};
+use crate::filter::{
+    Condition, MAX_FILTER_CONDITIONS, MAX_FILTER_DEPTH, Node, Predicate, operators,
+};
 use crate::value::Path;
 
 pub(super) fn filter(filter: &Value) -> Result<Node> {
@@ -78,13 +80,12 @@ impl Parser {
         match operator_object(name, operand)? {
             Some(operators) => {
                 for predicate in self.operators(name, operators, depth)? {
-                    nodes.push(Node::Condition { path: path.clone(), predicate });
+                    nodes.push(condition(path.clone(), predicate));
                 }
             }
             None => {
                 self.count()?;
-                let predicate = Predicate::Equal(operand.clone());
-                nodes.push(Node::Condition { path, predicate });
+                nodes.push(condition(path, Predicate::Equal(operand.clone())));
             }
         }
         Ok(())
@@ -181,6 +182,10 @@ impl Parser {
         }
         Ok(())
     }
+}
+
+fn condition(path: Path, predicate: Predicate) -> Node {
+    Node::Condition(Box::new(Condition { path, predicate }))
 }
 
 fn check_depth(depth: usize) -> Result<()> {

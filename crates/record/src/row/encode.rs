@@ -1,10 +1,9 @@
 use bytes::Bytes;
 use serde_json::{Map, Number, Value};
 use tandem_base::{Error, Result};
+use xxhash_rust::xxh3::xxh3_64;
 
-use crate::row::{
-    EXPIRES_AT, FORMAT, MAX_RECORD_BYTES, METADATA_NAMES, Metadata, Row, WIDE, at, checksum,
-};
+use crate::row::{EXPIRES_AT, FORMAT, MAX_RECORD_BYTES, METADATA_NAMES, Metadata, Row, WIDE, at};
 use crate::value::MAX_NESTING;
 
 pub(super) fn encode(fields: &Map<String, Value>, metadata: Metadata) -> Result<Row> {
@@ -72,16 +71,16 @@ pub(super) fn write_metadata(bytes: &mut [u8], metadata: Metadata) {
     }
 }
 
-/// The hash of format, flags and metadata.
+/// Half the hash of format, flags and metadata.
 #[expect(clippy::cast_possible_truncation, reason = "half of a hash")]
 pub(super) fn metadata_hash(bytes: &[u8]) -> u32 {
-    checksum::hash(1, &bytes[..at::CHECKSUM]) as u32
+    xxh3_64(&bytes[..at::CHECKSUM]) as u32
 }
 
-/// The hash of table and body.
+/// Half the hash of table and body.
 #[expect(clippy::cast_possible_truncation, reason = "half of a hash")]
 pub(super) fn content_hash(bytes: &[u8]) -> u32 {
-    checksum::hash(2, &bytes[at::TABLE..]) as u32
+    xxh3_64(&bytes[at::TABLE..]) as u32
 }
 
 fn write_value(out: &mut Vec<u8>, value: &Value, depth: usize) -> Result<()> {

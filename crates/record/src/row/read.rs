@@ -67,13 +67,6 @@ impl Row {
         table_entry(entry, self.wide).unwrap_or_default()
     }
 
-    /// The text of a field, from its opening quote to the end of its value.
-    fn field_span(&self, field: usize) -> &[u8] {
-        let start = self.offset(field);
-        let next = if field + 1 < self.fields { self.offset(field + 1) } else { self.body().len() };
-        self.body().get(start..next - 1).unwrap_or_default()
-    }
-
     /// The JSON text of one of the user's fields, metadata not included. Cost:
     /// a comparison per field of the record.
     #[must_use]
@@ -85,9 +78,17 @@ impl Row {
         } else {
             name.as_bytes()
         };
-        (0..self.fields).find_map(|field| {
-            self.field_span(field).strip_prefix(b"\"")?.strip_prefix(name)?.strip_prefix(b"\":")
-        })
+        let body = self.body();
+        let width = if self.wide { 4 } else { 2 };
+        let table = self.bytes[at::TABLE + width..self.body].chunks_exact(width);
+        let (field, value) = table.enumerate().find_map(|(field, entry)| {
+            let start = table_entry(entry, self.wide)? + 1;
+            let after = start + name.len();
+            let is_name = body.get(start..after)? == name && body[after..].starts_with(b"\":");
+            is_name.then_some((field, after + 2))
+        })?;
+        let next = if field + 1 < self.fields { self.offset(field + 1) } else { body.len() };
+        body.get(value..next - 1)
     }
 
     /// Hands the value of a field (metadata included) to `read`, `None` if

@@ -109,7 +109,7 @@ impl Records {
         let mut delta = IndexDelta::default();
         let mut bytes = 0;
         let mut holders = std::collections::HashMap::new();
-        for entry in tx.scan(&KeyRange::prefix(&prefix), Direction::Forward) {
+        for entry in tx.scan_untracked(&KeyRange::prefix(&prefix), Direction::Forward) {
             let entry = entry?;
             let primary_key = entry.key.slice(prefix.len()..);
             let row = Row::from_stored(entry.value)?;

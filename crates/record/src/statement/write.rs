@@ -1,8 +1,8 @@
 use bytes::Bytes;
 use tandem_base::Result;
-use tandem_transaction::{IndexDelta, Isolation, Transaction, keyspace};
+use tandem_transaction::{IndexDelta, Isolation, Read, Transaction, keyspace};
 
-use crate::catalog::Bucket;
+use crate::catalog::{Bucket, Index};
 use crate::entries::{IndexEntry, entries, unique_violation};
 use crate::keys;
 use crate::records::Records;
@@ -50,7 +50,7 @@ impl Records {
                 if !kept
                     && entry.is_exclusive()
                     && index.is_ready()
-                    && let Some(holder) = tx.get(&entry.key)?
+                    && let Some(holder) = holder(tx, bucket, index, &entry)?
                     && holder != *primary_key
                 {
                     if !tx.defers_constraints() {
@@ -112,7 +112,7 @@ impl Records {
                     let mut found = Vec::new();
                     entries(index, &row, &primary_key, &mut found)?;
                     for entry in found.into_iter().filter(IndexEntry::is_exclusive) {
-                        let committed = tandem_transaction::Read::get(&**tx.view(), &entry.key)?
+                        let committed = Read::get(&**tx.view(), &entry.key)?
                             .filter(|holder| tx.own_write(&keys::row(bucket_id, holder)).is_none());
                         let holder = claimed.insert(entry.key, primary_key.clone()).or(committed);
                         if let Some(holder) = holder.filter(|holder| *holder != primary_key) {
@@ -124,6 +124,32 @@ impl Records {
             Ok(())
         })
     }
+}
+
+/// The record that has a unique entry, as the transaction sees it.
+///
+/// Under read committed the view moves on while own writes stay: another
+/// transaction may have given the entry to a record that this one has written
+/// too (then the own image counts), or to a third record after this one had
+/// taken it away from the second (then the own removal does not hide it).
+fn holder(
+    tx: &Transaction,
+    bucket: &Bucket,
+    index: &Index,
+    entry: &IndexEntry,
+) -> Result<Option<Bytes>> {
+    let merged = tx.get(&entry.key)?;
+    if merged.is_some() && tx.is_own(&entry.key) {
+        return Ok(merged);
+    }
+    let Some(committed) = Read::get(&**tx.view(), &entry.key)? else { return Ok(None) };
+    let Some(own) = tx.own_write(&keys::row(bucket.id, &committed)) else {
+        return Ok(Some(committed));
+    };
+    let Some(image) = own.after.clone() else { return Ok(None) };
+    let mut held = Vec::new();
+    entries(index, &Row::from_stored(image)?, &committed, &mut held)?;
+    Ok(held.iter().any(|own| own.key == entry.key).then_some(committed))
 }
 
 /// Whether the entry, as the transaction sees it, is this record's to remove:

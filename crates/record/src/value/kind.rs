@@ -110,12 +110,12 @@ fn is_int(number: &Number) -> bool {
 
 /// The number as a 64-bit integer, if that is what it is by value.
 fn integer(number: &Number) -> Option<i64> {
+    const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
     number.as_i64().or_else(|| {
         let float = number.as_f64().filter(|_| number.is_f64())?;
+        let is_integer = float.fract() == 0.0 && (-TWO_POW_63..TWO_POW_63).contains(&float);
         #[expect(clippy::cast_possible_truncation, reason = "in range and integral, as checked")]
-        (float.fract() == 0.0
-            && (-9.223_372_036_854_775_8e18..9.223_372_036_854_775_8e18).contains(&float))
-        .then_some(float as i64)
+        is_integer.then_some(float as i64)
     })
 }
 

@@ -269,9 +269,9 @@ mod tests {
         for bad in ["", ".", "a.", ".a", "a..b"] {
             assert_eq!(Path::parse(bad).unwrap_err().code().as_str(), "VALIDATION_ERROR");
         }
-        for long in [vec!["a"; 101].join("."), vec!["0"; 10].join(".")] {
+        for long in [["a"; 101].join("."), ["0"; 10].join(".")] {
             assert_eq!(Path::parse(&long).unwrap_err().code().as_str(), "LIMIT_EXCEEDED");
         }
-        assert!(Path::parse(&vec!["a"; 100].join(".")).is_ok());
+        assert!(Path::parse(&["a"; 100].join(".")).is_ok());
     }
 }

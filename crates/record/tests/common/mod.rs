@@ -30,7 +30,7 @@ pub fn numbers() -> impl Strategy<Value = Value> {
     });
     prop_oneof![
         4 => near_edges.clone(),
-        2 => near_edges.prop_map(|number| Value::from(number.as_f64().unwrap())),
+        2 => near_edges.prop_map(|number| Value::from(number.as_f64().unwrap_or(0.0))),
         1 => any::<i64>().prop_map(Value::from),
         1 => any::<u64>().prop_map(Value::from),
         1 => prop::num::f64::NORMAL.prop_map(Value::from),

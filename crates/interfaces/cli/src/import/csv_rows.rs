@@ -18,9 +18,9 @@ pub(super) struct CsvRows {
 impl CsvRows {
     pub(super) fn new(input: Box<dyn BufRead>, schema: &Value) -> Result<Self> {
         let mut reader = csv::ReaderBuilder::new().flexible(false).from_reader(input);
-        let header = reader
-            .headers()
-            .map_err(|error| Error::validation(format!("The CSV header cannot be read: {error}")))?;
+        let header = reader.headers().map_err(|error| {
+            Error::validation(format!("The CSV header cannot be read: {error}"))
+        })?;
         let columns = header
             .iter()
             .map(|name| {

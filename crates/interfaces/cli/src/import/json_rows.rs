@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn arrays_and_lines_give_the_same_rows_with_their_lines() {
-        let expected = vec![Ok((1, r#"{"a":"}]"}"#.to_owned())), Ok((2, r#"{"b":[{}]}"#.to_owned()))];
+        let expected =
+            vec![Ok((1, r#"{"a":"}]"}"#.to_owned())), Ok((2, r#"{"b":[{}]}"#.to_owned()))];
         assert_eq!(read("[{\"a\":\"}]\"},\n{\"b\":[{}]}]"), expected);
         assert_eq!(read("{\"a\":\"}]\"}\n{\"b\":[{}]}\n"), expected);
     }
@@ -153,13 +154,20 @@ mod tests {
     fn a_bad_row_is_reported_with_its_line_and_the_next_is_read() {
         assert_eq!(
             read("[{\"a\":1},\n{\"a\":},\n{\"a\":3}]"),
-            vec![Ok((1, r#"{"a":1}"#.to_owned())), Err((2, false)), Ok((3, r#"{"a":3}"#.to_owned()))]
+            vec![
+                Ok((1, r#"{"a":1}"#.to_owned())),
+                Err((2, false)),
+                Ok((3, r#"{"a":3}"#.to_owned()))
+            ]
         );
     }
 
     #[test]
     fn a_cut_file_and_text_that_is_no_object_end_the_import() {
-        assert_eq!(read("[{\"a\":1},\n{\"a\":"), vec![Ok((1, r#"{"a":1}"#.to_owned())), Err((2, true))]);
+        assert_eq!(
+            read("[{\"a\":1},\n{\"a\":"),
+            vec![Ok((1, r#"{"a":1}"#.to_owned())), Err((2, true))]
+        );
         assert_eq!(read("[1]"), vec![Err((1, true))]);
         assert_eq!(read("[{\"a\":1}").last(), Some(&Err((1, true))));
     }

@@ -89,7 +89,7 @@ pub fn run(arguments: &Arguments) -> Result<std::process::ExitCode> {
     let source = &arguments.source;
     define_if_missing(&store, arguments)?;
     let complete = source.import_into(&store)?;
-    store.close()?;
+    store.close();
     Ok(if complete { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE })
 }
 
@@ -178,7 +178,11 @@ impl From<Error> for Refused {
 /// How often a batch is tried when other clients write to the same store.
 const TRIES: u32 = 16;
 
-fn commit_batch(store: &Store, bucket: &str, rows: &[Row]) -> std::result::Result<Committed, Refused> {
+fn commit_batch(
+    store: &Store,
+    bucket: &str,
+    rows: &[Row],
+) -> std::result::Result<Committed, Refused> {
     let name = batch_name(bucket, rows);
     for tries in 1.. {
         if store.committed(&name)?.is_some() {
@@ -246,7 +250,8 @@ fn define_if_missing(store: &Store, arguments: &Arguments) -> Result<()> {
 
 fn rows(source: &Source, config: &Value, report: &Report) -> Result<Rows> {
     let file = File::open(&source.file).map_err(|error| unreadable(source, &error))?;
-    let input: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 16, report.counting(file)));
+    let input: Box<dyn BufRead> =
+        Box::new(BufReader::with_capacity(1 << 16, report.counting(file)));
     Ok(match format(source)? {
         Format::Json | Format::Ndjson => Box::new(JsonRows::new(input)),
         Format::Csv => Box::new(CsvRows::new(input, &config["schema"])?),

@@ -88,9 +88,8 @@ pub(crate) fn run(
 fn attempt(store: &Store, operations: &[Operation], options: &BatchOptions) -> Result<BatchResult> {
     let begin = TransactionOptions::new().isolation(options.isolation);
     let transaction = Transaction::begin(store, &begin)?;
-    let results = transaction.with(|records, tx| {
-        run_operations(records, tx, operations, store.limits().query)
-    })?;
+    let results = transaction
+        .with(|records, tx| run_operations(records, tx, operations, store.limits().query))?;
     let payload = match options.commit.idempotency_key {
         Some(_) => result::encode(&results),
         None => Bytes::new(),

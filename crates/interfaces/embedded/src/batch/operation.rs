@@ -107,21 +107,13 @@ impl Operation {
     }
 
     /// An [`Update`](Self::Update).
-    pub fn update(
-        bucket: impl Into<String>,
-        key: impl Into<Key>,
-        data: impl Into<Value>,
-    ) -> Self {
+    pub fn update(bucket: impl Into<String>, key: impl Into<Key>, data: impl Into<Value>) -> Self {
         let (bucket, key, data) = (bucket.into(), key.into(), data.into());
         Self::Update { bucket, key, data, expected_version: None }
     }
 
     /// A [`Replace`](Self::Replace).
-    pub fn replace(
-        bucket: impl Into<String>,
-        key: impl Into<Key>,
-        data: impl Into<Value>,
-    ) -> Self {
+    pub fn replace(bucket: impl Into<String>, key: impl Into<Key>, data: impl Into<Value>) -> Self {
         let (bucket, key, data) = (bucket.into(), key.into(), data.into());
         Self::Replace { bucket, key, data, expected_version: None }
     }

@@ -137,7 +137,8 @@ fn put_row(out: &mut Vec<u8>, record: &Record) {
 }
 
 fn put_length(out: &mut Vec<u8>, length: usize) {
-    let length = u32::try_from(length).expect("the transaction size limit keeps lengths below 4 GiB");
+    let length =
+        u32::try_from(length).expect("the transaction size limit keeps lengths below 4 GiB");
     out.extend_from_slice(&length.to_le_bytes());
 }
 

@@ -1,5 +1,6 @@
 //! What the tests have in common.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use serde_json::{Value, json};
 use tandem::{BucketConfig, CheckOptions, Code, Field, Result, Store};
@@ -40,9 +41,7 @@ pub fn demo() -> Store {
 /// A store with accounts 1 and 2 of 100 each, indexed by owner and email.
 pub fn accounts() -> Store {
     let store = memory();
-    let config = BucketConfig::new("id")
-        .field("email", Field::string().unique())
-        .index("owner");
+    let config = BucketConfig::new("id").field("email", Field::string().unique()).index("owner");
     store.define_bucket("accounts", config).unwrap();
     store
         .bucket("accounts")

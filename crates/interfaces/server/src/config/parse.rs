@@ -5,9 +5,7 @@ use tandem::Durability;
 use tandem_base::{Error, Result};
 
 use super::section::Section;
-use super::{
-    Backpressure, Config, ConnectionLimits, Heartbeat, RateLimit, StoreConfig,
-};
+use super::{Backpressure, Config, ConnectionLimits, Heartbeat, RateLimit, StoreConfig};
 
 /// Features that `PROTOCOL.md` describes and this version does not have.
 const NOT_SUPPORTED_YET: [&str; 5] = ["audit", "revocation", "procedures", "rules", "auth"];

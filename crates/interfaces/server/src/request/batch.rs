@@ -32,13 +32,15 @@ fn operation(index: usize, item: Value) -> Result<Operation> {
         Some(Value::String(op)) if OPS.split(", ").any(|known| known == op) => op,
         _ => return Err(wrong(&format!("invalid \"op\" — expected one of: {OPS}"))),
     };
-    let bucket =
-        fields.string("bucket").map_err(|_| wrong("missing or invalid \"bucket\""))?;
+    let bucket = fields.string("bucket").map_err(|_| wrong("missing or invalid \"bucket\""))?;
     let key = |fields: &mut Fields| {
         fields.key().map_err(|_| wrong(&format!("\"{op}\" requires \"key\"")))
     };
     let object = |fields: &mut Fields, name: &str| -> Result<Value> {
-        fields.object(name).map(Value::Object).map_err(|_| wrong(&format!("\"{op}\" requires \"{name}\" object")))
+        fields
+            .object(name)
+            .map(Value::Object)
+            .map_err(|_| wrong(&format!("\"{op}\" requires \"{name}\" object")))
     };
     let version = |fields: &mut Fields| {
         fields.expected_version().map_err(|error| error.prefixed(&format!("operations[{index}]: ")))
@@ -93,9 +95,7 @@ pub(super) fn isolation(fields: &mut Fields) -> Result<Option<Isolation>> {
     match fields.optional("isolation") {
         None => Ok(None),
         Some(Value::String(level)) => level.parse().map(Some),
-        Some(_) => {
-            Err(invalid("isolation", "one of: read committed, snapshot, serializable"))
-        }
+        Some(_) => Err(invalid("isolation", "one of: read committed, snapshot, serializable")),
     }
 }
 

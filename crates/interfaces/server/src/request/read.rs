@@ -120,12 +120,8 @@ pub(super) fn find_one(scope: &Scope, mut fields: Fields) -> Result<Data> {
 /// `{bucket, filter?}` → how many.
 pub(super) fn count(scope: &Scope, mut fields: Fields) -> Result<Data> {
     let bucket = fields.string("bucket")?;
-    let filter = fields.optional_object("filter")?;
-    let bucket = scope.bucket(&bucket);
-    Ok(Data::value(match filter {
-        Some(filter) => bucket.count_where(filter)?,
-        None => bucket.count()?,
-    }))
+    let filter = fields.filter()?;
+    Ok(Data::value(scope.bucket(&bucket).count(filter)?))
 }
 
 /// `{bucket, n, filter?, sort?, fields?}` → the first n records.
@@ -213,7 +209,7 @@ pub(super) fn explain(scope: &Scope, mut fields: Fields) -> Result<Data> {
             ));
         }
     };
-    Ok(Data::value(read.find(scope).explain()?.to_json()))
+    Ok(Data::value(read.find(scope).explain()?))
 }
 
 #[cfg(test)]

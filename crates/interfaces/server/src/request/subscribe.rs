@@ -81,7 +81,7 @@ impl Peer {
         let position =
             self.shared.workers.run(Class::Read, move || store.subscribe(options)).await?;
         let id = self.shared.next_subscription();
-        let revision = position.position();
+        let revision = position.revision();
         self.subscriptions.add_changes(id, position, held);
         Ok(Data::value(json!({ "subscriptionId": format!("sub-{id}"), "revision": revision })))
     }

@@ -1,0 +1,93 @@
+//! The administrator's door: `POST /rpc` on an address of its own.
+//!
+//! The body is any wire request, the answer is its wire response. There is no
+//! login; whoever reaches the address has every right. So it binds to loopback
+//! only, and a request that carries an `Origin` comes from a web page in a
+//! browser on this machine and is refused.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::header::ORIGIN;
+use hyper::{Method, Request, StatusCode};
+use serde_json::json;
+use tandem_base::{Error, Result};
+
+use crate::data::Data;
+use crate::dispatch::dispatch;
+use crate::frame::{self, Frame};
+use crate::http::{Answer, Destroy, status, text};
+use crate::peer::Peer;
+use crate::request::Fields;
+use crate::shared::Shared;
+
+/// Requests whose effect would end with the request.
+const NEED_A_CONNECTION: [&str; 4] =
+    ["store.begin", "store.subscribe", "store.subscribeChanges", "store.unsubscribe"];
+
+/// Answers one HTTP request.
+///
+/// # Errors
+/// [`Destroy`] when the body breaks off.
+pub(crate) async fn answer(
+    shared: Arc<Shared>,
+    address: IpAddr,
+    request: Request<Incoming>,
+) -> Result<Answer, Destroy> {
+    if request.uri().path() != "/rpc" {
+        return Ok(status(StatusCode::NOT_FOUND));
+    }
+    if request.method() != Method::POST {
+        return Ok(status(StatusCode::METHOD_NOT_ALLOWED));
+    }
+    if request.headers().contains_key(ORIGIN) {
+        return Ok(status(StatusCode::FORBIDDEN));
+    }
+    let body =
+        match Limited::new(request.into_body(), shared.config.max_payload_bytes).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                return Ok(status(StatusCode::PAYLOAD_TOO_LARGE));
+            }
+            Err(_) => return Err(Destroy),
+        };
+    // In a task of its own: a client that goes away does not cancel it.
+    let work = tokio::spawn(async move { respond(shared, address, &body).await });
+    Ok(match work.await {
+        Ok(frame) => text("application/json", frame),
+        Err(failure) => {
+            tracing::error!(%failure, "an administrator's request failed");
+            status(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    })
+}
+
+async fn respond(shared: Arc<Shared>, address: IpAddr, body: &[u8]) -> Vec<u8> {
+    let (id, answer) = match frame::parse(body) {
+        Frame::Malformed(error) => (frame::no_id(), Err(error)),
+        Frame::Pong => (frame::no_id(), Err(Error::validation("A pong needs a WebSocket"))),
+        Frame::Request(request) if NEED_A_CONNECTION.contains(&request.kind.as_str()) => {
+            let message = format!("\"{}\" needs a WebSocket", request.kind);
+            (request.id, Err(Error::validation(message)))
+        }
+        Frame::Request(request) if request.kind == "server.shutdown" => {
+            (request.id, shutdown(&shared, Fields(request.fields)))
+        }
+        Frame::Request(request) => {
+            let id = request.id.clone();
+            let mut peer = Peer::administrator(shared.clone(), address);
+            (id, dispatch(&mut peer, request).await)
+        }
+    };
+    shared.response(&id, answer)
+}
+
+/// `{gracePeriodMs?}` → `{stopping: true}`.
+fn shutdown(shared: &Shared, mut fields: Fields) -> Result<Data> {
+    let grace = fields.optional_milliseconds("gracePeriodMs", true)?;
+    shared.shutdown.request(grace.unwrap_or(Duration::ZERO));
+    Ok(Data::value(json!({ "stopping": true })))
+}

@@ -1,0 +1,193 @@
+//! A server in this process and a client for it.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tandem_server::{Config, RunningServer, Server, ServerOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+/// Long enough for a loaded machine, short enough to notice a hang.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Starts a server over a store in memory.
+pub async fn serve(config: Config) -> RunningServer {
+    let options = ServerOptions::new(config).listen("127.0.0.1:0");
+    Server::start(options).await.expect("the server starts")
+}
+
+/// A server over a store in memory with the config file's content.
+pub async fn serve_json(mut config: Value) -> RunningServer {
+    config["store"]["data"] = Value::Null;
+    serve(Config::from_json(&config).expect("the config is valid")).await
+}
+
+/// A server with one bucket `items`, keyed by `id`, any fields.
+pub async fn serve_items() -> RunningServer {
+    serve_json(json!({ "store": { "buckets": { "items": items() } } })).await
+}
+
+/// The config of a bucket keyed by `id`.
+pub fn items() -> Value {
+    json!({ "key": "id", "schema": { "id": {} } })
+}
+
+/// One WebSocket with its requests numbered.
+pub struct Client {
+    pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    next_id: u64,
+    /// Pushes that came while an answer was waited for.
+    pushes: VecDeque<Value>,
+}
+
+impl Client {
+    /// Connects and takes the welcome.
+    pub async fn connect(server: &RunningServer) -> Self {
+        let mut client = Self::connect_silently(server).await;
+        let welcome = client.frame().await;
+        assert_eq!(welcome["type"], "welcome", "{welcome}");
+        client
+    }
+
+    /// Connects without reading anything.
+    pub async fn connect_silently(server: &RunningServer) -> Self {
+        let url = format!("ws://{}/", server.address());
+        let (socket, _) = connect_async(url).await.expect("the server accepts");
+        Self { socket, next_id: 1, pushes: VecDeque::new() }
+    }
+
+    pub async fn send_text(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).await.expect("sent");
+    }
+
+    pub async fn send(&mut self, frame: &Value) {
+        self.send_text(&frame.to_string()).await;
+    }
+
+    /// The next message of any kind; `None` at the end.
+    pub async fn message(&mut self) -> Option<Message> {
+        let message = timeout(PATIENCE, self.socket.next()).await.expect("a message in time");
+        message.and_then(Result::ok)
+    }
+
+    /// The next frame.
+    pub async fn frame(&mut self) -> Value {
+        match self.message().await {
+            Some(Message::Text(text)) => serde_json::from_str(&text).expect("frames are JSON"),
+            other => panic!("a frame was expected, not {other:?}"),
+        }
+    }
+
+    /// The close code and reason; frames before it are passed over.
+    pub async fn closed(&mut self) -> (u16, String) {
+        loop {
+            match self.message().await {
+                Some(Message::Close(Some(frame))) => {
+                    return (frame.code.into(), frame.reason.to_string());
+                }
+                Some(Message::Close(None)) | None => panic!("closed without a close frame"),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Sends a request without waiting for the answer; returns its id.
+    pub async fn post(&mut self, kind: &str, fields: Value) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        let mut request = fields;
+        request["id"] = id.into();
+        request["type"] = kind.into();
+        self.send(&request).await;
+        id
+    }
+
+    /// Sends a request and returns its answer.
+    pub async fn request(&mut self, kind: &str, fields: Value) -> Value {
+        let id = self.post(kind, fields).await;
+        self.answer(id).await
+    }
+
+    /// The answer to the request `id`; pushes before it are kept.
+    pub async fn answer(&mut self, id: u64) -> Value {
+        loop {
+            let frame = self.frame().await;
+            if frame["type"] == "push" {
+                self.pushes.push_back(frame);
+            } else if frame["type"] != "ping" {
+                assert_eq!(frame["id"], id, "answers come in the order of requests: {frame}");
+                return frame;
+            }
+        }
+    }
+
+    /// The data of a successful answer.
+    pub async fn ok(&mut self, kind: &str, fields: Value) -> Value {
+        let mut answer = self.request(kind, fields).await;
+        assert_eq!(answer["type"], "result", "{kind}: {answer}");
+        answer["data"].take()
+    }
+
+    /// The frame of a failed answer, whose code is checked.
+    pub async fn err(&mut self, kind: &str, fields: Value, code: &str) -> Value {
+        let answer = self.request(kind, fields).await;
+        assert_eq!(answer["type"], "error", "{kind}: {answer}");
+        assert_eq!(answer["code"], code, "{kind}: {answer}");
+        assert!(answer["retryable"].is_boolean(), "every error says so: {answer}");
+        answer
+    }
+
+    /// The next push.
+    pub async fn push(&mut self) -> Value {
+        if let Some(push) = self.pushes.pop_front() {
+            return push;
+        }
+        let frame = self.frame().await;
+        assert_eq!(frame["type"], "push", "{frame}");
+        frame
+    }
+
+    /// Pushes that have arrived so far: after an answer, all that its request
+    /// has to wait for.
+    pub fn kept_pushes(&self) -> usize {
+        self.pushes.len()
+    }
+}
+
+/// A record without its times, which differ from run to run.
+pub fn timeless(mut value: Value) -> Value {
+    fn strip(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                fields.remove("_createdAt");
+                fields.remove("_updatedAt");
+                fields.values_mut().for_each(strip);
+            }
+            Value::Array(items) => items.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    strip(&mut value);
+    value
+}
+
+/// The whole HTTP answer to a plain `GET`.
+pub async fn http_get(server: &RunningServer, path: &str) -> String {
+    raw_http(server, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await
+}
+
+/// Whatever the server answers to these bytes before it closes.
+pub async fn raw_http(server: &RunningServer, request: &str) -> String {
+    let mut socket = TcpStream::connect(server.address()).await.expect("the server accepts");
+    socket.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    let read = timeout(PATIENCE, socket.read_to_string(&mut answer)).await;
+    read.expect("the server closes in time").expect("text");
+    answer
+}
