@@ -18,6 +18,7 @@ pub mod door;
 pub mod elsewhere;
 pub mod library;
 pub mod matrix;
+pub mod patience;
 pub mod runner;
 pub mod script;
 

@@ -2,19 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tandem_transaction::Isolation;
 
 use crate::answer::{Answer, FILLERS_FROM};
 use crate::door::{Connection, Door, World, doors};
+use crate::patience::{self, PATIENCE};
 use crate::script::{Action, LEVELS, Path, Script, Step, Verdict};
 
-/// How long a background step may take before the run is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How often a step that is repeated `until` something is tried.
-const ATTEMPTS: usize = 100_000;
 /// How many records without any field a bucket gets whose predicates are to be
 /// served by an index: in a bucket of two, a scan would cost less.
 const FILLERS: i64 = 200;
@@ -230,12 +226,11 @@ impl Stage<'_> {
 
 fn repeat(connection: &mut dyn Connection, action: &Action, repeated: bool) -> Answer {
     let mut answer = connection.take(action);
-    for _ in 0..ATTEMPTS {
-        if !repeated || !answer.is_failure("LOCK_TIMEOUT") {
-            break;
-        }
-        std::thread::yield_now();
-        answer = connection.take(action);
+    if repeated && answer.is_failure("LOCK_TIMEOUT") {
+        patience::until(|| {
+            answer = connection.take(action);
+            !answer.is_failure("LOCK_TIMEOUT")
+        });
     }
     answer
 }

@@ -84,6 +84,11 @@ fn g4_e4d_refusals_are_reads() {
 }
 
 #[test]
+fn g4_e4e_insert_taken_back() {
+    play_script(&script_named("e4e_insert_taken_back"));
+}
+
+#[test]
 fn g4_g9_e5_conflict_then_commit() {
     play_script(&script_named("e5_conflict_then_commit"));
 }

@@ -382,6 +382,9 @@ impl Transaction {
             for entry in &delta.removes {
                 self.writes.uncover(entry);
             }
+            // No write is left to be validated, but that the record did not
+            // exist is known.
+            self.track_point(key);
         }
     }
 

@@ -1,6 +1,5 @@
 use std::net::{SocketAddr, TcpStream};
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tandem::{Isolation, Store};
@@ -11,6 +10,7 @@ use tokio_tungstenite::tungstenite::{Message, WebSocket as Socket, client};
 use super::embedded::{define, problems_of};
 use super::{BUCKET, Connection, Door, World};
 use crate::answer::{Answer, ChangeSeen, FILLERS_FROM};
+use crate::patience::{self, PATIENCE};
 use crate::script::Action;
 
 /// A server in this process and one socket per connection.
@@ -52,13 +52,9 @@ impl World for Served {
 
     fn problems(&mut self) -> Vec<String> {
         // The sockets are closed; the server notices in its own time.
-        let open = || self.store.statistics().map_or(0, |statistics| statistics.open_transactions);
-        for _ in 0..1_000_000 {
-            if open() == 0 {
-                break;
-            }
-            std::thread::yield_now();
-        }
+        patience::until(|| {
+            self.store.statistics().map_or(true, |statistics| statistics.open_transactions == 0)
+        });
         problems_of(&self.store)
     }
 }
@@ -77,7 +73,7 @@ impl Client {
     fn connect(address: SocketAddr, level: Isolation) -> Self {
         let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_nodelay(true).expect("a socket takes options");
-        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket takes options");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes options");
         let (socket, _) = client(format!("ws://{address}/"), stream).expect("the server greets");
         Self { socket, level, transaction: None, next_id: 1, pushed: Vec::new() }
     }

@@ -19,7 +19,7 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    store: open::Arguments,
+    store: open::Directory,
 }
 
 /// Runs the command. The exit code is 1 when anything disagreed and was not

@@ -24,7 +24,7 @@ pub struct Arguments {
     #[arg(long)]
     quick: bool,
     #[command(flatten)]
-    store: open::Arguments,
+    store: open::Directory,
 }
 
 /// Runs the demo. It can be run again on the same directory: what was imported

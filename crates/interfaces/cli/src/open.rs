@@ -4,13 +4,13 @@ use tandem::{Result, Store};
 
 /// Which store a command works on.
 #[derive(clap::Args, Debug)]
-pub struct Arguments {
+pub struct Directory {
     /// The store's directory.
     #[arg(long, default_value = "tandem-data")]
     data: PathBuf,
 }
 
-impl Arguments {
+impl Directory {
     /// Opens it.
     ///
     /// # Errors

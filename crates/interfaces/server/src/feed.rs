@@ -57,10 +57,24 @@ impl Feed {
         *self.published.borrow() > self.touched.newest()
     }
 
+    /// Notes every commit up to now, if that can be done without waiting:
+    /// nobody else is at it, and the commits are in memory. Whether it was.
+    pub(crate) fn catch_up_at_once(&self) -> bool {
+        let Ok(mut following) = self.following.try_lock() else { return false };
+        if following.reads_storage() {
+            return false;
+        }
+        self.note_all(&mut following);
+        true
+    }
+
     /// Notes every commit up to now. May read storage when the server is far
     /// behind.
     pub(crate) fn catch_up(&self) {
-        let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        self.note_all(&mut self.following.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn note_all(&self, following: &mut ChangeSubscription) {
         loop {
             match following.try_next() {
                 Ok(Some(Notice::Commit(commit))) => {

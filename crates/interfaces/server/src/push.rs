@@ -163,7 +163,7 @@ impl Subscriptions {
         if self.active.is_empty() {
             return;
         }
-        if shared.feed.is_behind() {
+        if shared.feed.is_behind() && !shared.feed.catch_up_at_once() {
             let feed = shared.clone();
             let caught_up = shared.workers.run(Class::Read, move || {
                 feed.feed.catch_up();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tandem::{Limits, Store};
+use tandem::{Limits, Store, TransactionLimits};
 use tandem_base::{Code, Error, Result};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
@@ -22,6 +22,9 @@ use crate::shutdown::Phase;
 
 /// How long a client has to send the head of its HTTP request.
 const HEADER_WAIT: Duration = Duration::from_secs(10);
+
+/// The longest time that a client may ask to hold a transaction open for.
+const LONGEST_TRANSACTION: Duration = Duration::from_secs(10 * 60);
 
 /// How long a request that is being answered may hold up the server's end.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
@@ -142,7 +145,10 @@ fn open_store(config: &Config) -> Result<Store> {
 }
 
 fn limits(config: &Config) -> Limits {
-    Limits { ttl_check_interval: config.store.ttl_check_interval, ..Limits::default() }
+    let transaction =
+        TransactionLimits { total_time: LONGEST_TRANSACTION, ..TransactionLimits::default() };
+    let ttl_check_interval = config.store.ttl_check_interval;
+    Limits { transaction, ttl_check_interval, ..Limits::default() }
 }
 
 async fn blocking<T: Send + 'static>(

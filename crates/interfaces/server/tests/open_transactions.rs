@@ -44,6 +44,9 @@ async fn begin_tells_what_was_begun() {
     assert!(data["expiresAt"].as_u64().is_some_and(|ms| ms > 1_600_000_000_000));
     let fields = json!({ "bucket": "items", "data": {}, "transaction": data["transaction"] });
     client.err("store.insert", fields, "READ_ONLY").await;
+    let long = json!({ "timeoutMs": 3_600_000 });
+    let refused = client.err("store.begin", long, "LIMIT_EXCEEDED").await;
+    assert_eq!(refused["details"]["limit"], "timeoutMs");
     for wrong in
         [json!({ "isolation": "chaos" }), json!({ "timeoutMs": 0 }), json!({ "readOnly": 1 })]
     {

@@ -26,21 +26,21 @@ struct Gate {
 
 impl Gate {
     fn set_closed(&self, closed: bool) {
-        *self.closed.lock().unwrap() = closed;
+        *self.closed.lock().expect("no panic") = closed;
         self.changed.notify_all();
     }
 
     fn pass(&self) {
-        let mut closed = self.closed.lock().unwrap();
+        let mut closed = self.closed.lock().expect("no panic");
         while *closed {
-            *self.waiting.lock().unwrap() += 1;
-            closed = self.changed.wait(closed).unwrap();
-            *self.waiting.lock().unwrap() -= 1;
+            *self.waiting.lock().expect("no panic") += 1;
+            closed = self.changed.wait(closed).expect("no panic");
+            *self.waiting.lock().expect("no panic") -= 1;
         }
     }
 
     fn waiting(&self) -> usize {
-        *self.waiting.lock().unwrap()
+        *self.waiting.lock().expect("no panic")
     }
 }
 

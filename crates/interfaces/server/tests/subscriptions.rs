@@ -233,8 +233,25 @@ async fn g8_changes_are_pushed_per_commit_and_from_any_revision() {
     let push = client.push().await;
     assert_eq!(push["data"]["changes"].as_array().map(Vec::len), Some(1), "{push}");
     assert_eq!(push["data"]["changes"][0]["after"]["n"], 3);
+    client.err("store.subscribeChanges", json!({ "bucket": "none" }), "BUCKET_NOT_DEFINED").await;
     client.err("store.subscribeChanges", json!({ "from": -1 }), "VALIDATION_ERROR").await;
     client
         .err("store.subscribeChanges", json!({ "filter": { "$bad": 1 } }), "VALIDATION_ERROR")
         .await;
+}
+
+#[tokio::test]
+async fn g7_expired_records_are_removed_and_pushed() {
+    let config = json!({ "key": "id", "schema": { "id": {} }, "ttl": "1s" });
+    let server = serve_json(json!({ "store": { "ttlCheckIntervalMs": 20,
+        "buckets": { "brief": config }, "queries": { "all": { "bucket": "brief" } } } }))
+    .await;
+    let mut client = Client::connect(&server).await;
+    client.ok("store.subscribe", json!({ "query": "all" })).await;
+    insert(&mut client, "brief", json!({ "id": 1, "_expiresAt": 1 })).await;
+    let there = client.push().await;
+    assert_eq!(there["data"].as_array().map(Vec::len), Some(1));
+    assert_eq!(client.push().await["data"], json!([]));
+    let stats = client.ok("store.stats", json!({})).await;
+    assert_eq!(stats["ttl"], json!({ "enabled": true, "checkIntervalMs": 20 }));
 }

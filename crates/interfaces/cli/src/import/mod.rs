@@ -38,7 +38,7 @@ pub struct Arguments {
     #[arg(long = "unique")]
     uniques: Vec<String>,
     #[command(flatten)]
-    store: open::Arguments,
+    store: open::Directory,
 }
 
 /// What is imported, and where.

@@ -58,8 +58,5 @@ pub(super) fn check(scope: &Scope, mut fields: Fields) -> Result<Data> {
         options = options.repair();
     }
     let report = store.check(&options)?;
-    Ok(Data::value(json!({
-        "rows": report.rows, "entries": report.entries, "missing": report.missing,
-        "dangling": report.dangling, "repaired": report.repaired,
-    })))
+    Ok(Data::value(report.to_json()))
 }

@@ -58,11 +58,10 @@ impl Peer {
     /// `{bucket? or buckets?, filter?, from?}` → `{subscriptionId, revision}`.
     async fn subscribe_changes(&mut self, fields: &mut Fields) -> Result<Data> {
         let held = self.room_for_subscription()?;
+        let mut buckets = fields.optional_strings("buckets")?.unwrap_or_default();
+        buckets.extend(fields.optional_string("bucket")?);
         let mut options = SubscribeOptions::new();
-        if let Some(bucket) = fields.optional_string("bucket")? {
-            options = options.bucket(bucket);
-        }
-        for bucket in fields.optional_strings("buckets")?.unwrap_or_default() {
+        for bucket in &buckets {
             options = options.bucket(bucket);
         }
         if let Some(filter) = fields.optional_object("filter")? {
@@ -78,8 +77,14 @@ impl Peer {
             ));
         }
         let store = self.store().clone();
-        let position =
-            self.shared.workers.run(Class::Read, move || store.subscribe(options)).await?;
+        let work = move || {
+            // A misspelt name would never have anything to say.
+            for bucket in &buckets {
+                store.bucket(bucket.as_str()).count(json!({}))?;
+            }
+            store.subscribe(options)
+        };
+        let position = self.shared.workers.run(Class::Read, work).await?;
         let id = self.shared.next_subscription();
         let revision = position.revision();
         self.subscriptions.add_changes(id, position, held);

@@ -1,6 +1,7 @@
 //! Transactions that stay open between requests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use tandem::{CommitOptions, Isolation, TransactionOptions};
@@ -12,6 +13,9 @@ use crate::clock::now_ms;
 use crate::data::Data;
 use crate::peer::Peer;
 use crate::workers::Class;
+
+/// How long a transaction may be open that says nothing about it.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Peer {
     /// The requests of this family; `None` for the type of another.
@@ -43,7 +47,14 @@ impl Peer {
             options = options.read_only();
         }
         let limits = self.store().limits().transaction.clone();
-        let total = timeout.unwrap_or(limits.total_time).min(limits.total_time);
+        let total = match timeout {
+            None => DEFAULT_TIMEOUT.min(limits.total_time),
+            Some(timeout) if timeout <= limits.total_time => timeout,
+            Some(timeout) => {
+                let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+                return Err(Error::limit("timeoutMs", ms(limits.total_time), ms(timeout)));
+            }
+        };
         options = options.timeout(total);
         let store = self.store().clone();
         let workers = self.shared.workers.clone();
