@@ -1,6 +1,8 @@
 //! Unique values, references and bucket sizes hold inside and between
 //! transactions, at every isolation level.
 
+#![allow(clippy::unwrap_used, reason = "in tests, a failed step fails the test")]
+
 mod support;
 
 use serde_json::{Value, json};

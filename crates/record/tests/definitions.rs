@@ -1,6 +1,8 @@
 //! Definitions are data: transactional, isolated, rolled back; indexes are
 //! built within a transaction or online, and checked both ways.
 
+#![allow(clippy::unwrap_used, reason = "in tests, a failed step fails the test")]
+
 mod support;
 
 use serde_json::json;

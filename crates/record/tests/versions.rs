@@ -1,6 +1,8 @@
 //! A record's version grows by one per committed update, and a stale expected
 //! version never commits.
 
+#![allow(clippy::unwrap_used, reason = "in tests, a failed step fails the test")]
+
 mod support;
 
 use serde_json::{Value, json};

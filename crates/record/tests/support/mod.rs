@@ -1,5 +1,6 @@
 //! A record layer over the local coordinator and the memory engine.
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "in tests, a failed step fails the test")]
 
 use std::sync::Arc;
 
