@@ -2,6 +2,8 @@
 //! cut at every one: the caller gets a coded error, acknowledged commits are
 //! there after reopening, nothing is half, every index is exact.
 
+#![allow(clippy::unwrap_used, reason = "in tests, a failed step fails the test")]
+
 use std::sync::Arc;
 
 use serde_json::json;

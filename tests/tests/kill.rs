@@ -1,5 +1,7 @@
 //! Kill -9 under load: what was acknowledged is there, whole; nothing is half.
 
+#![allow(clippy::unwrap_used, reason = "in tests, a failed step fails the test")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;

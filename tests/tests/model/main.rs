@@ -7,13 +7,17 @@
 //!
 //! `MODEL_SEED=n` replays one run, `MODEL_OPERATIONS=n` sets its length.
 
+#![allow(clippy::unwrap_used, reason = "in tests, a failed step fails the test")]
+
 mod reference;
 
 use std::sync::Arc;
 
 use reference::{Fields, Open, Predicate, Reference};
 use serde_json::{Value, json};
-use tandem::{BucketConfig, CheckOptions, Code, Isolation, Store, Transaction, TransactionOptions};
+use tandem::{
+    BucketConfig, CheckOptions, Code, Durability, Isolation, Store, Transaction, TransactionOptions,
+};
 use tandem_base::{Environment, Random, SeededRandom};
 use tandem_storage::{MemoryStorage, Storage};
 
@@ -27,11 +31,36 @@ struct Connection {
     model: Open,
 }
 
+/// Where a run keeps its data.
+enum Place {
+    /// The engine stays; the store over it is opened again.
+    Memory(Arc<dyn Storage>),
+    /// The engine is opened again too.
+    Directory(tempfile::TempDir),
+}
+
+impl Place {
+    fn memory() -> Self {
+        Self::Memory(Arc::new(MemoryStorage::new()))
+    }
+
+    fn open(&self, seed: u64) -> Store {
+        let (environment, _) = Environment::simulated(seed);
+        let builder = match self {
+            Self::Memory(storage) => Store::builder().storage(storage.clone()),
+            Self::Directory(directory) => {
+                Store::builder().path(directory.path()).durability(Durability::Buffered)
+            }
+        };
+        builder.environment(environment).background(false).open().unwrap()
+    }
+}
+
 struct Run {
     seed: u64,
     random: SeededRandom,
-    storage: Arc<dyn Storage>,
-    store: Store,
+    place: Place,
+    store: Option<Store>,
     reference: Reference,
     connections: Vec<Option<Connection>>,
     operations: u64,
@@ -40,8 +69,8 @@ struct Run {
 }
 
 impl Run {
-    fn new(seed: u64, storage: Arc<dyn Storage>) -> Self {
-        let store = open(seed, storage.clone());
+    fn new(seed: u64, place: Place) -> Self {
+        let store = place.open(seed);
         let config = json!({
             "key": "id",
             "schema": {
@@ -61,14 +90,18 @@ impl Run {
         Self {
             seed,
             random: SeededRandom::new(seed),
-            storage,
-            store,
+            place,
+            store: Some(store),
             reference: Reference::default(),
             connections: (0..CONNECTIONS).map(|_| None).collect(),
             operations: 0,
             commits: 0,
             conflicts: 0,
         }
+    }
+
+    fn store(&self) -> &Store {
+        self.store.as_ref().expect("the store is open between two steps")
     }
 
     fn below(&self, bound: u64) -> u64 {
@@ -121,7 +154,7 @@ impl Run {
         let Some(mut connection) = self.connections[at].take() else {
             let isolation = Isolation::ALL[self.below(3) as usize];
             let options = TransactionOptions::new().isolation(isolation);
-            let real = self.store.begin_with(&options).unwrap();
+            let real = self.store().begin_with(&options).unwrap();
             self.connections[at] =
                 Some(Connection { real, model: self.reference.begin(isolation) });
             return;
@@ -229,12 +262,13 @@ impl Run {
     /// Opens the store again and compares everything, both ways.
     fn reopen_and_compare(&mut self) {
         self.connections = (0..CONNECTIONS).map(|_| None).collect();
-        self.store.close();
-        self.store = open(self.seed, self.storage.clone());
-        let report = self.store.check(&CheckOptions::new()).unwrap();
+        // The directory is free when the last handle is gone.
+        drop(self.store.take());
+        self.store = Some(self.place.open(self.seed));
+        let report = self.store().check(&CheckOptions::new()).unwrap();
         assert!(report.is_clean(), "seed {}: {report:?}", self.seed);
 
-        let bucket = self.store.bucket("t");
+        let bucket = self.store().bucket("t");
         let all = bucket.all().records().unwrap();
         let model = self.reference.in_order();
         let keys: Vec<_> = all.iter().filter_map(|record| record.get("id")?.as_i64()).collect();
@@ -253,11 +287,6 @@ impl Run {
             assert_eq!(keys, self.reference.matching(&predicate), "{predicate:?}");
         }
     }
-}
-
-fn open(seed: u64, storage: Arc<dyn Storage>) -> Store {
-    let (environment, _) = Environment::simulated(seed);
-    Store::builder().storage(storage).environment(environment).background(false).open().unwrap()
 }
 
 /// The fields that a user gave, without key and metadata.
@@ -289,9 +318,9 @@ impl Drop for Failing {
     }
 }
 
-fn run(seed: u64, operations: u64, storage: Arc<dyn Storage>) {
+fn run(seed: u64, operations: u64, place: Place) {
     let _failing = Failing(seed);
-    let mut run = Run::new(seed, storage);
+    let mut run = Run::new(seed, place);
     while run.operations < operations {
         run.step();
         if run.operations % 5_000 == 0 {
@@ -315,11 +344,18 @@ fn setting(name: &str) -> Option<u64> {
 fn g1_g3_g4_g5_g6_random_transactions_behave_as_the_model_in_memory() {
     let operations = setting("MODEL_OPERATIONS").unwrap_or(100_000);
     match setting("MODEL_SEED") {
-        Some(seed) => run(seed, operations, Arc::new(MemoryStorage::new())),
+        Some(seed) => run(seed, operations, Place::memory()),
         None => {
             for seed in 1..=2 {
-                run(seed, operations, Arc::new(MemoryStorage::new()));
+                run(seed, operations, Place::memory());
             }
         }
     }
+}
+
+#[test]
+fn g1_g3_g4_g5_g6_random_transactions_behave_as_the_model_on_disk() {
+    let place = Place::Directory(tempfile::tempdir().unwrap());
+    let operations = setting("MODEL_OPERATIONS").unwrap_or(20_000);
+    run(setting("MODEL_SEED").unwrap_or(3), operations, place);
 }
