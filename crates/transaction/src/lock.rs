@@ -131,6 +131,12 @@ impl LockManager {
         self.guard().locks.is_empty()
     }
 
+    /// Whether any transaction waits for a lock now.
+    #[must_use]
+    pub fn has_waiters(&self) -> bool {
+        !self.guard().waiting.is_empty()
+    }
+
     /// Releases every lock of `owner` and hands each to the next in its queue.
     pub fn release_all(&self, owner: TransactionId) {
         let mut state = self.guard();

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use reference::{Fields, Open, Predicate, Reference};
 use serde_json::{Value, json};
 use tandem::{
-    BucketConfig, CheckOptions, Code, Durability, Isolation, Store, Transaction, TransactionOptions,
+    BucketConfig, CheckOptions, Durability, Isolation, Store, Transaction, TransactionOptions,
 };
 use tandem_base::{Environment, Random, SeededRandom};
 use tandem_storage::{MemoryStorage, Storage};
@@ -323,7 +323,7 @@ fn run(seed: u64, operations: u64, place: Place) {
     let mut run = Run::new(seed, place);
     while run.operations < operations {
         run.step();
-        if run.operations % 5_000 == 0 {
+        if run.operations.is_multiple_of(5_000) {
             run.reopen_and_compare();
         }
     }

@@ -16,7 +16,7 @@ use crate::open;
 
 /// Imports the data of the npm package vega-datasets and works on it.
 #[derive(clap::Args, Debug)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// The package's `data` folder.
     #[arg(long)]
     dataset: PathBuf,
@@ -32,8 +32,8 @@ pub struct Arguments {
 ///
 /// # Errors
 /// When the data cannot be read, or anything is not as it must be.
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let store = arguments.store.open()?;
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let store = arguments.store.open_or_create()?;
     define(&store)?;
     let mut files = vec![
         ("movies.json", "movies"),
@@ -45,8 +45,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     for (file, bucket) in files {
         timed(&format!("import {file}"), || {
-            let complete = Source::new(arguments.dataset.join(file), bucket).import_into(&store)?;
-            ensure(complete, "every row of the data set is imported")
+            let source = Source::new(arguments.dataset.join(file), bucket);
+            ensure(source.open()?.import_into(&store)?, "every row of the data set is imported")
         })?;
     }
     timed("one airport code is refused twice", || refuse_second_code(&store))?;
@@ -152,10 +152,16 @@ fn undo_part(store: &Store) -> Result<()> {
 const CLIENTS: u64 = 4;
 const BOOKINGS: u64 = 50;
 
-/// Every client takes a seat of one of a few flights and writes the booking, in
-/// one transaction; no seat may be lost or sold twice.
+/// A few flights get seats for everybody. Every client takes a seat of one of
+/// them and writes the booking, in one transaction; no seat may be lost or sold
+/// twice.
 fn book_seats(store: &Store) -> Result<()> {
     let flights = store.bucket("flights").first(5)?;
+    ensure(!flights.is_empty(), "there are flights")?;
+    for flight in &flights {
+        let seats = json!({ "seats": CLIENTS * BOOKINGS });
+        store.bucket("flights").update(flight.get("id").unwrap_or_default(), seats)?;
+    }
     let seats = |store: &Store| -> Result<i64> {
         let keys: Vec<Value> = flights.iter().filter_map(|flight| flight.get("id")).collect();
         let found = store.bucket("flights").find(json!({ "id": { "$in": keys } })).records()?;

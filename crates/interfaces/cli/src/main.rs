@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod import;
+mod message;
 mod open;
 mod serve;
 
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("tandem: {}", error.message());
+            eprintln!("tandem: {}", message::of(&error));
             ExitCode::FAILURE
         }
     }

@@ -18,6 +18,15 @@ impl Store {
             .read(|records, tx| Ok(records.catalog(tx)?.query(name)?.config.clone()))
     }
 
+    /// The number that names a bucket's data. It is never used again: a bucket
+    /// that is dropped and defined anew has another one.
+    ///
+    /// # Errors
+    /// `BUCKET_NOT_DEFINED`.
+    pub fn bucket_id(&self, name: &str) -> Result<u32> {
+        Session::Autocommit(self).read(|records, tx| Ok(records.catalog(tx)?.bucket(name)?.id))
+    }
+
     /// Makes every commit so far survive a power cut, those that were only
     /// [`Buffered`](Durability::Buffered) too. Does nothing for a store over
     /// another coordination, whose commits are its own affair.

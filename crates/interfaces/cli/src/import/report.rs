@@ -2,6 +2,8 @@ use std::io::{IsTerminal, Read};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::import::row::BadRow;
+
 /// Bad rows are listed up to here, counted beyond.
 const LISTED: u64 = 100;
 
@@ -10,8 +12,8 @@ const LISTED: u64 = 100;
 pub(super) struct Report {
     bar: ProgressBar,
     imported: u64,
-    already_there: u64,
-    skipped: u64,
+    imported_before: u64,
+    left_out: u64,
     bad: u64,
 }
 
@@ -24,12 +26,12 @@ impl Report {
         } else {
             ProgressBar::hidden()
         };
-        Self { bar, imported: 0, already_there: 0, skipped: 0, bad: 0 }
+        Self { bar, imported: 0, imported_before: 0, left_out: 0, bad: 0 }
     }
 
     /// `input`, moving the bar as it is read.
-    pub(super) fn counting<R: Read + 'static>(&self, input: R) -> Box<dyn Read> {
-        Box::new(self.bar.wrap_read(input))
+    pub(super) fn counting<R: Read>(&self, input: R) -> impl Read + use<R> {
+        self.bar.wrap_read(input)
     }
 
     pub(super) fn imported(&mut self, rows: usize) {
@@ -37,15 +39,16 @@ impl Report {
         self.bar.set_message(format!("{} records", self.imported));
     }
 
-    pub(super) fn already_there(&mut self, rows: usize) {
-        self.already_there += rows as u64;
+    pub(super) fn imported_before(&mut self, rows: usize) {
+        self.imported_before += rows as u64;
     }
 
-    pub(super) fn skipped(&mut self, rows: usize) {
-        self.skipped += rows as u64;
+    /// Good rows that are not imported because of bad ones in their batch.
+    pub(super) fn left_out(&mut self, rows: usize) {
+        self.left_out += rows as u64;
     }
 
-    pub(super) fn bad_row(&mut self, line: u64, problem: &str) {
+    pub(super) fn bad_row(&mut self, BadRow { line, problem, .. }: &BadRow) {
         self.bad += 1;
         if self.bad <= LISTED {
             self.bar.suspend(|| eprintln!("line {line}: {problem}"));
@@ -56,13 +59,13 @@ impl Report {
     pub(super) fn finish(self, bucket: &str) -> bool {
         self.bar.finish_and_clear();
         println!("imported {} records into {bucket}", self.imported);
-        if self.already_there > 0 {
-            println!("{} records were imported before", self.already_there);
+        if self.imported_before > 0 {
+            println!("{} records were imported before", self.imported_before);
         }
         if self.bad > 0 {
             println!(
-                "{} bad rows; with them, {} rows of the same batches were not imported",
-                self.bad, self.skipped
+                "{} bad rows; with them, {} good rows of their batches were not imported",
+                self.bad, self.left_out
             );
         }
         self.bad == 0
