@@ -37,6 +37,10 @@ use crate::groups::{Context, Group};
 use crate::measure::Plan;
 use crate::peer::Result;
 
+/// As in the `tandem` command; for everything here that is Rust.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures Tandem beside its peers.
 #[derive(Parser)]
 struct Arguments {

@@ -53,7 +53,7 @@ impl<'a> Prepared<'a> {
         query: &'a Query,
         reversed: bool,
     ) -> Result<Self> {
-        let bucket = records.catalog(tx)?.bucket(&query.bucket)?.clone();
+        let bucket = records.bucket(tx, &query.bucket)?;
         let order = Order::new(&bucket, &query.sort, reversed);
         Ok(Self { query, bucket, order })
     }
@@ -294,7 +294,7 @@ pub fn count(
 ) -> Result<u64> {
     tx.read_statement(|tx| {
         let Some(filter) = filter else {
-            return records.count_inner(tx, records.catalog(tx)?.bucket(bucket)?);
+            return records.count_inner(tx, &*records.bucket(tx, bucket)?);
         };
         let mut count = 0;
         for_each_inner(records, tx, bucket, Some(filter), &mut |_, _| {
@@ -317,8 +317,7 @@ pub fn for_each_inner(
     filter: Option<&Filter>,
     each: &mut dyn FnMut(Bytes, Row) -> Result<()>,
 ) -> Result<()> {
-    let catalog = records.catalog(tx)?;
-    let bucket = catalog.bucket(bucket)?;
+    let bucket = &*records.bucket(tx, bucket)?;
     let request = Request {
         filter,
         order: None,

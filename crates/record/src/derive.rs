@@ -33,6 +33,7 @@ impl Derive for Records {
             records: self,
             state,
             stamp,
+            committed,
             catalog,
             removes: Vec::new(),
             puts: Vec::new(),
@@ -47,7 +48,7 @@ impl Derive for Records {
                 _ => derivation.definition(key, write)?,
             }
         }
-        derivation.backfill_own_indexes(&committed, writes)?;
+        derivation.backfill_own_indexes(writes)?;
         derivation.finish()
     }
 
@@ -117,6 +118,9 @@ struct Derivation<'a> {
     records: &'a Records,
     state: &'a dyn CommitState,
     stamp: Stamp,
+    /// The catalog that the commit builds on.
+    committed: Arc<Catalog>,
+    /// The same with the commit's own definitions.
     catalog: Arc<Catalog>,
     removes: Vec<Bytes>,
     puts: Vec<(Bytes, Bytes)>,
@@ -237,7 +241,13 @@ impl Derivation<'_> {
     ) -> Result<()> {
         let (mut before, mut after) = (Vec::new(), Vec::new());
         if let Some(old) = old {
-            all_entries(bucket, old, primary_key, &mut before)?;
+            // An index that this very commit defines has no entry of the row yet.
+            let known = self.committed.bucket_by_id(bucket.id);
+            let is_known =
+                |id| known.is_some_and(|known| known.indexes.iter().any(|index| index.id == id));
+            for index in bucket.indexes.iter().filter(|index| is_known(index.id)) {
+                entries::entries(index, old, primary_key, &mut before)?;
+            }
         }
         if let Some(new) = new {
             all_entries(bucket, new, primary_key, &mut after)?;
@@ -302,15 +312,15 @@ impl Derivation<'_> {
     /// An index that this transaction defines on an older bucket is ready with
     /// the commit: its entries for all rows that the transaction did not write
     /// are derived here. Bounded by the statement that defined it.
-    fn backfill_own_indexes(&mut self, committed: &Catalog, writes: &WriteSet) -> Result<()> {
-        let catalog = self.catalog.clone();
+    fn backfill_own_indexes(&mut self, writes: &WriteSet) -> Result<()> {
+        let (committed, catalog) = (self.committed.clone(), self.catalog.clone());
         for bucket in catalog.buckets() {
             let Some(old) = committed.bucket_by_id(bucket.id) else { continue };
             if Arc::ptr_eq(old, bucket) {
                 continue;
             }
             let is_new = |index: &&Arc<Index>| {
-                index.is_ready() && old.indexes.iter().all(|known| known.id != index.id)
+                index.is_complete() && old.indexes.iter().all(|known| known.id != index.id)
             };
             let added: Vec<_> = bucket.indexes.iter().filter(is_new).collect();
             let orders = bucket.order_index.filter(|_| old.order_index.is_none());

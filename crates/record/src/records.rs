@@ -6,7 +6,7 @@ use tandem_base::{Environment, Result};
 use tandem_storage::KeyRange;
 use tandem_transaction::{Read, Transaction};
 
-use crate::catalog::{Bucket, Catalog, CatalogCache, with_own_definitions};
+use crate::catalog::{Bucket, Catalog, CatalogCache, with_own_definitions, withhold};
 use crate::derive::read_count;
 use crate::key;
 use crate::keys;
@@ -48,12 +48,29 @@ impl Records {
         &self.sequences
     }
 
-    /// The catalog as the transaction sees it, own definitions included.
+    /// The catalog as the transaction sees it, own definitions included. An
+    /// index that would miss records in its reads is shown as not ready.
     ///
     /// # Errors
     /// `STORAGE_ERROR`, `CORRUPTED`.
     pub fn catalog(&self, tx: &Transaction) -> Result<Arc<Catalog>> {
-        with_own_definitions(self.catalogs.at(&**tx.view())?, tx.writes())
+        let committed = self.catalogs.at(&**tx.view())?;
+        let catalog = with_own_definitions(committed.clone(), tx.writes())?;
+        withhold(tx, &committed, catalog)
+    }
+
+    /// The bucket `name` as the transaction sees it, to be read: that it is
+    /// defined as it is, or not at all, is remembered as read.
+    ///
+    /// # Errors
+    /// `BUCKET_NOT_DEFINED`; `STORAGE_ERROR`, `CORRUPTED`.
+    pub fn bucket(&self, tx: &Transaction, name: &str) -> Result<Arc<Bucket>> {
+        let bucket = self.catalog(tx)?.bucket(name).cloned();
+        match &bucket {
+            Ok(bucket) => tx.track_point(&keys::schema_version(bucket.id)),
+            Err(_) => tx.track_point(&keys::bucket_definition(name)),
+        }
+        bucket
     }
 
     /// The committed catalog of a state.
@@ -70,8 +87,7 @@ impl Records {
     /// `BUCKET_NOT_DEFINED`; `VALIDATION_ERROR` for what cannot be a key.
     pub fn get(&self, tx: &mut Transaction, bucket: &str, key: &Value) -> Result<Option<Row>> {
         tx.read_statement(|tx| {
-            let catalog = self.catalog(tx)?;
-            let bucket = catalog.bucket(bucket)?;
+            let bucket = self.bucket(tx, bucket)?;
             let primary_key = key::encode_key(key)?;
             tx.get(&keys::row(bucket.id, &primary_key))?.map(Row::from_stored).transpose()
         })
@@ -91,8 +107,7 @@ impl Records {
         wait: Option<Duration>,
     ) -> Result<Option<Row>> {
         tx.write_statement(|tx| {
-            let catalog = self.catalog(tx)?;
-            let bucket = catalog.bucket(bucket)?;
+            let bucket = self.bucket(tx, bucket)?;
             let row_key = keys::row(bucket.id, &key::encode_key(key)?);
             tx.lock(&row_key, wait)?;
             tx.get(&row_key)?.map(Row::from_stored).transpose()
@@ -105,8 +120,8 @@ impl Records {
     /// `BUCKET_NOT_DEFINED`.
     pub fn count(&self, tx: &mut Transaction, bucket: &str) -> Result<u64> {
         tx.read_statement(|tx| {
-            let catalog = self.catalog(tx)?;
-            self.count_inner(tx, catalog.bucket(bucket)?)
+            let bucket = self.bucket(tx, bucket)?;
+            self.count_inner(tx, &bucket)
         })
     }
 

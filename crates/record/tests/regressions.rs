@@ -110,7 +110,7 @@ fn read_committed_does_not_bring_a_reference_back_whose_target_is_gone() {
 
 #[test]
 fn a_target_may_be_deleted_by_the_transaction_that_referred_to_it_first() {
-    for (on_delete, left) in [("cascade", false), ("setNull", true)] {
+    for (on_delete, left) in [("cascade", false), ("set_null", true)] {
         let bench = family(on_delete);
         let mut tx = bench.begin(Isolation::Serializable);
         bench.records.insert(&mut tx, "t", fields(json!({ "id": 1, "parent": 1 }))).unwrap();
@@ -274,4 +274,21 @@ fn g9_a_lock_that_is_handed_to_an_expired_waiter_is_free_again() {
             Code::TransactionExpired
         );
     });
+}
+
+#[test]
+fn a_delete_conflicts_with_a_reference_that_was_defined_meanwhile() {
+    for isolation in Isolation::ALL {
+        let bench = Bench::new();
+        bench.define("parents", json!({ "key": "id", "schema": { "id": { "type": "number" } } }));
+        bench.insert("parents", json!({ "id": 1 })).unwrap();
+        let mut tx = bench.begin(isolation);
+        bench.records.delete(&mut tx, "parents", &json!(1), None).unwrap();
+        let parent = json!({ "type": "number", "ref": "parents" });
+        let schema = json!({ "id": { "type": "number" }, "parent": parent });
+        bench.define("t", json!({ "key": "id", "schema": schema }));
+        bench.insert("t", json!({ "id": 1, "parent": 1 })).unwrap();
+        assert_eq!(commit(tx).unwrap_err().code(), Code::Conflict, "{isolation}");
+        assert_no_dangling(&bench, &[1]);
+    }
 }

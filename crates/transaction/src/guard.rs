@@ -23,6 +23,7 @@ pub struct Guard {
 pub enum GuardCheck {
     /// No commit wrote into the range since the statement read it.
     Unchanged,
-    /// The range's start key exists in the state that the commit builds on.
+    /// The range's start key exists in the state that the commit builds on,
+    /// or the transaction itself has written it since.
     Exists,
 }

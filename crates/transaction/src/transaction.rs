@@ -15,6 +15,7 @@
 //! undoes itself when it fails, so that a failed statement leaves the
 //! transaction as it was before that statement.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use tandem_storage::{Direction, KeyRange};
 use crate::coordination::{CommitOptions, CommitRequest, Coordination, Receipt, Work};
 use crate::guard::{Guard, GuardCheck};
 use crate::isolation::Isolation;
+use crate::keyspace;
 use crate::merge::Merged;
 use crate::read_set::ReadSet;
 use crate::registry::{ActiveTransaction, TransactionId, expired_error};
@@ -74,12 +76,18 @@ pub struct Transaction {
     isolation: Isolation,
     read_only: bool,
     view: Arc<View>,
+    /// The view's revision when the write set was last seen empty.
+    written_since: u64,
     writes: WriteSet,
     reads: Mutex<ReadSet>,
     has_read: std::sync::atomic::AtomicBool,
     status: Status,
     deferred: Option<u64>,
+    recent_rows: Mutex<VecDeque<(u64, Bytes, Option<Bytes>)>>,
 }
+
+/// Rows that a transaction keeps at hand.
+const RECENT_ROWS: usize = 8;
 
 impl Transaction {
     /// Begins a transaction at the newest published revision.
@@ -130,12 +138,14 @@ impl Transaction {
             active,
             isolation,
             read_only,
+            written_since: view.revision(),
             view,
             writes: WriteSet::default(),
             reads,
             has_read: false.into(),
             status: Status::Open,
             deferred: None,
+            recent_rows: Mutex::default(),
         }
     }
 
@@ -168,6 +178,13 @@ impl Transaction {
     #[must_use]
     pub fn view(&self) -> &Arc<View> {
         &self.view
+    }
+
+    /// No own write was made at a view older than this revision. Under read
+    /// committed, and after a wait for a lock, the view may be newer.
+    #[must_use]
+    pub fn written_since(&self) -> u64 {
+        self.written_since
     }
 
     /// What the transaction writes.
@@ -235,13 +252,16 @@ impl Transaction {
             // commit.
             let nothing_to_compare =
                 self.writes.is_empty() && self.writes.guards().next().is_none();
-            self.view = if nothing_to_compare {
+            if nothing_to_compare {
                 let newest = self.coordination.view()?;
                 let coordination = &self.coordination;
-                coordination.registry().move_to(self.id(), || coordination.view().unwrap_or(newest))
+                self.view = coordination
+                    .registry()
+                    .move_to(self.id(), || coordination.view().unwrap_or(newest));
+                self.written_since = self.view.revision();
             } else {
-                self.coordination.view()?
-            };
+                self.view = self.coordination.view()?;
+            }
         }
         Ok(())
     }
@@ -309,8 +329,29 @@ impl Transaction {
     pub fn get_untracked(&self, key: &[u8]) -> Result<Option<Bytes>> {
         match self.writes.overlay_value(key) {
             Some(own) => Ok(own.clone()),
-            None => self.view.get(key),
+            None => self.committed(key),
         }
+    }
+
+    /// The committed value of `key` in the view. The last few rows are kept,
+    /// because most rows that are written were read just before.
+    fn committed(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        if key.first() != Some(&keyspace::ROW) {
+            return self.view.get(key);
+        }
+        let revision = self.view.revision();
+        let mut rows = self.recent_rows.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, _, value)) =
+            rows.iter().find(|(at, row, _)| *at == revision && &row[..] == key)
+        {
+            return Ok(value.clone());
+        }
+        let value = self.view.get(key)?;
+        if rows.len() == RECENT_ROWS {
+            rows.pop_front();
+        }
+        rows.push_back((revision, Bytes::copy_from_slice(key), value.clone()));
+        Ok(value)
     }
 
     /// Whether the transaction itself has written `key`, row or entry.
@@ -562,7 +603,10 @@ impl Transaction {
             Isolation::Snapshot | Isolation::Serializable => {
                 let reads = self.read_set();
                 let mut keys = self.writes.rows().map(|(key, _)| key);
-                self.coordination.refresh(Some(self.id()), from, &reads, &mut keys)?
+                // As long as there are guards, the registry keeps the older
+                // pin: what they watch is compared since they were set.
+                let advance = self.writes.guards().next().is_none().then(|| self.id());
+                self.coordination.refresh(advance, from, &reads, &mut keys)?
             }
         };
         match renewed {

@@ -40,7 +40,10 @@ pub struct RowWrite {
 
 /// A position to which the write set can be rolled back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mark(usize);
+pub(crate) struct Mark {
+    undo: usize,
+    bytes: usize,
+}
 
 enum Undo {
     Row { key: Bytes, previous: Option<RowWrite> },
@@ -77,7 +80,8 @@ impl WriteSet {
         self.rows.len()
     }
 
-    /// Approximate bytes held, undo log included.
+    /// Approximate bytes held: new rows and entries, the rows that they
+    /// replace, the undo log.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -140,6 +144,7 @@ impl WriteSet {
                 let ordinal = self.next_ordinal;
                 self.next_ordinal += 1;
                 let before = current.cloned();
+                self.bytes += before.as_ref().map_or(0, Bytes::len);
                 RowWrite { before, seen_at, after: after.clone(), expected_version, ordinal }
             }
         };
@@ -192,12 +197,12 @@ impl WriteSet {
     }
 
     pub(crate) fn mark(&self) -> Mark {
-        Mark(self.undo.len())
+        Mark { undo: self.undo.len(), bytes: self.bytes }
     }
 
     /// Undoes everything after `mark`. Cost: what is undone.
     pub(crate) fn undo_to(&mut self, mark: Mark) {
-        while self.undo.len() > mark.0 {
+        while self.undo.len() > mark.undo {
             match self.undo.pop() {
                 Some(Undo::Row { key, previous: Some(write) }) => {
                     self.rows.insert(key, write);
@@ -206,11 +211,9 @@ impl WriteSet {
                     self.rows.remove(&key);
                 }
                 Some(Undo::Overlay { key, previous: Some(value) }) => {
-                    self.bytes = self.bytes.saturating_sub(key.len() + 64);
                     self.overlay.insert(key, value);
                 }
                 Some(Undo::Overlay { key, previous: None }) => {
-                    self.bytes = self.bytes.saturating_sub(key.len() + 64);
                     self.overlay.remove(&key);
                 }
                 Some(Undo::Guard { condition }) => {
@@ -219,6 +222,7 @@ impl WriteSet {
                 None => break,
             }
         }
+        self.bytes = mark.bytes;
     }
 
     pub(crate) fn savepoint(&mut self, name: &str) {

@@ -9,6 +9,10 @@ mod serve;
 
 use std::process::ExitCode;
 
+/// Commits allocate and free many small buffers on several threads at once.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use clap::{Parser, Subcommand};
 
 /// A transactional record store.

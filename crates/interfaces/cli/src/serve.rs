@@ -109,5 +109,7 @@ fn start_logging() {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // They would go to standard error as well, and panic if it is closed.
+        .log_internal_errors(false)
         .init();
 }

@@ -1,98 +1,178 @@
-//! `tandem serve` as a process: its ready line, its signals, its refusals.
+//! `tandem serve` as a process: its ready line, its signals, its refusals, and
+//! what it keeps when it is killed.
 
-use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+mod support;
+
+use std::io::BufReader;
+use std::net::TcpStream;
+use std::process::ChildStdout;
 
 use serde_json::{Value, json};
-
-fn tandem() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_tandem"))
-}
+use support::{PATIENCE, Place, Running, exists, rest};
+use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
 /// Starts a server and waits for its ready line.
-fn serve(arguments: &[&str]) -> (Child, Value, BufReader<std::process::ChildStdout>) {
-    let mut child = tandem()
-        .args(["serve", "--listen", "127.0.0.1:0"])
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("started");
-    let mut out = BufReader::new(child.stdout.take().expect("piped"));
-    let mut line = String::new();
-    out.read_line(&mut line).expect("a line");
-    let ready = serde_json::from_str(&line).expect("the ready line is JSON");
-    (child, ready, out)
+fn serve(place: &Place, arguments: &[&str]) -> (Running, Value, BufReader<ChildStdout>) {
+    let mut server = place.start(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
+    let (line, out) = server.first_line();
+    let ready = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no ready line: {line}"));
+    (server, ready, out)
 }
 
-fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill").args([name, &child.id().to_string()]).status();
-    assert!(status.expect("kill runs").success());
+/// Asserts that a server does not start, and returns what it says about that.
+fn refused(place: &Place, arguments: &[&str]) -> String {
+    let ended = place.run(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
+    assert_ne!(ended.code, 0);
+    assert_eq!(ended.out, "", "no ready line");
+    ended.err
 }
 
-fn refused(arguments: &[&str]) -> String {
-    let Output { status, stdout, stderr } =
-        tandem().arg("serve").args(arguments).output().expect("ran");
-    assert!(!status.success());
-    assert!(stdout.is_empty(), "no ready line");
-    String::from_utf8_lossy(&stderr).into_owned()
+fn stop(mut server: Running) {
+    server.signal("-TERM");
+    assert!(server.wait().success());
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test writes its config file")]
-fn config_file(directory: &Path, config: &Value) -> String {
-    let file = directory.join("tandem.json");
-    std::fs::write(&file, config.to_string()).expect("written");
-    file.to_string_lossy().into_owned()
+/// A config with the bucket `items`.
+fn configure(place: &Place, data: &str) {
+    let items = json!({ "key": "id", "schema": { "id": {} } });
+    let config = json!({ "store": { "data": data, "buckets": { "items": items } } });
+    place.write("tandem.json", config.to_string());
+}
+
+/// A WebSocket to a server.
+struct Client(WebSocket<TcpStream>);
+
+impl Client {
+    fn connect(ready: &Value) -> Self {
+        let address = ready["listen"].as_str().expect("an address");
+        let stream = TcpStream::connect(address).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        let (socket, _) =
+            tungstenite::client(format!("ws://{address}/"), stream).expect("a WebSocket");
+        let mut client = Self(socket);
+        assert_eq!(client.frame()["type"], "welcome");
+        client
+    }
+
+    fn frame(&mut self) -> Value {
+        let message = self.0.read().expect("a message in time");
+        serde_json::from_str(message.to_text().expect("text")).expect("JSON")
+    }
+
+    /// The data of the answer to a request.
+    fn ask(&mut self, request: Value) -> Value {
+        self.0.send(Message::text(request.to_string())).expect("sent");
+        let mut answer = self.frame();
+        assert_eq!(
+            (&answer["type"], &answer["id"]),
+            (&json!("result"), &request["id"]),
+            "{answer}"
+        );
+        answer["data"].take()
+    }
 }
 
 #[test]
 fn it_says_where_it_listens_and_stops_on_either_signal() {
+    let place = Place::new();
     for name in ["-TERM", "-INT"] {
-        let (mut child, ready, mut out) = serve(&["--memory"]);
+        let (mut server, ready, out) = serve(&place, &["--memory"]);
         assert_eq!(ready["event"], "ready");
         let address = ready["listen"].as_str().expect("an address");
         assert!(address.starts_with("127.0.0.1:") && !address.ends_with(":0"), "{address}");
         assert!(ready.get("admin").is_none());
-        std::net::TcpStream::connect(address).expect("it listens");
-        signal(&child, name);
-        assert!(child.wait().expect("ended").success(), "{name}");
-        let mut rest = String::new();
-        out.read_to_string(&mut rest).expect("text");
-        assert_eq!(rest, "", "nothing but the ready line on standard output");
+        let _connected = Client::connect(&ready);
+        server.signal(name);
+        assert_eq!(rest(out), "", "nothing but the ready line on standard output");
+        assert!(server.wait().success(), "{name}");
     }
+    assert!(!exists(&place.store_directory()));
 }
 
 #[test]
-fn g2_data_is_kept_in_the_directory_that_was_asked_for() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let data = directory.path().join("store");
-    let path = data.to_string_lossy().into_owned();
-    let config = json!({ "store": { "data": "elsewhere", "buckets": {
-        "items": { "key": "id", "schema": { "id": {} } } } } });
-    let config = config_file(directory.path(), &config);
+fn one_directory_has_one_server_and_the_command_line_names_it() {
+    let place = Place::new();
+    configure(&place, "elsewhere");
+    let arguments = ["--config", "tandem.json", "--data", "store"];
     for _ in 0..2 {
-        let (mut child, _, _out) = serve(&["--config", &config, "--data", &path]);
-        assert!(data.is_dir());
-        let second = refused(&["--listen", "127.0.0.1:0", "--data", &path]);
-        assert!(second.contains("tandem: "), "{second}");
-        signal(&child, "-TERM");
-        assert!(child.wait().expect("ended").success());
+        let (server, _, _out) = serve(&place, &arguments);
+        let second = refused(&place, &["--data", "store"]);
+        assert!(second.contains("tandem: STORE_LOCKED: "), "{second}");
+        assert!(second.contains("path: store"), "{second}");
+        stop(server);
     }
-    assert!(!directory.path().join("elsewhere").exists());
+    assert!(exists(&place.path("store")) && !exists(&place.path("elsewhere")));
+}
+
+#[test]
+fn g2_what_a_killed_server_has_acknowledged_is_there_when_it_starts_again() {
+    let place = Place::new();
+    configure(&place, "tandem-data");
+    let arguments = ["--config", "tandem.json"];
+    for round in 0..3 {
+        let (mut server, ready, _out) = serve(&place, &arguments);
+        let mut client = Client::connect(&ready);
+        let count = json!({ "id": 1, "type": "store.count", "bucket": "items" });
+        assert_eq!(client.ask(count), round * 20);
+        for n in 0..20 {
+            let record = json!({ "id": round * 20 + n, "round": round });
+            let insert =
+                json!({ "id": n, "type": "store.insert", "bucket": "items", "data": record });
+            assert_eq!(client.ask(insert)["_version"], 1);
+        }
+        server.signal("-KILL");
+        assert_eq!(server.wait().code(), None, "killed");
+        place.assert_consistent();
+    }
+    assert_eq!(place.records("items").len(), 60);
+}
+
+#[test]
+fn what_was_imported_is_served() {
+    let place = Place::new();
+    place.write("rows.csv", "code,city\nSFO,San Francisco\n");
+    place.import("rows.csv --bucket airports --key code").succeeded();
+    let (server, ready, _out) = serve(&place, &["--data", "tandem-data"]);
+    let get = json!({ "id": 1, "type": "store.get", "bucket": "airports", "key": "SFO" });
+    assert_eq!(Client::connect(&ready).ask(get)["city"], "San Francisco");
+    place.import("rows.csv --bucket airports --key code").refused("STORE_LOCKED");
+    stop(server);
+    place.import("rows.csv --bucket airports --key code").succeeded();
+}
+
+/// Whoever read its log, a terminal or a log collector, may be gone.
+#[test]
+fn a_server_whose_log_nobody_reads_goes_on() {
+    let place = Place::new();
+    configure(&place, "tandem-data");
+    let (mut server, ready, _out) = serve(&place, &["--config", "tandem.json"]);
+    server.close_log();
+    for id in 0..3 {
+        let insert =
+            json!({ "id": id, "type": "store.insert", "bucket": "items", "data": { "id": id } });
+        assert_eq!(Client::connect(&ready).ask(insert)["_version"], 1);
+    }
+    stop(server);
+    place.assert_consistent();
 }
 
 #[test]
 fn what_it_cannot_do_is_refused_by_name() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let unknown = config_file(directory.path(), &json!({ "port": 1, "store": { "file": "x" } }));
-    let message = refused(&["--memory", "--config", &unknown]);
+    let place = Place::new();
+    place.write("unknown.json", json!({ "port": 1, "store": { "file": "x" } }).to_string());
+    let message = refused(&place, &["--memory", "--config", "unknown.json"]);
     assert!(message.contains("\"port\"") && message.contains("\"store.file\""), "{message}");
-    let unbuilt = config_file(directory.path(), &json!({ "auth": { "mode": "builtin" } }));
-    let message = refused(&["--memory", "--config", &unbuilt]);
+    place.write("unbuilt.json", json!({ "auth": { "mode": "builtin" } }).to_string());
+    let message = refused(&place, &["--memory", "--config", "unbuilt.json"]);
     assert!(message.contains("\"auth\" is not supported yet"), "{message}");
-    let message = refused(&["--memory", "--config", "/nonexistent/tandem.json"]);
-    assert!(message.contains("/nonexistent/tandem.json"), "{message}");
-    refused(&["--memory", "--data", "x"]);
-    refused(&["--memory", "--listen", "nowhere"]);
+    let message = refused(&place, &["--memory", "--config", "missing.json"]);
+    assert!(message.contains("missing.json"), "{message}");
+    place.write("broken.json", "{\"store\":");
+    let message = refused(&place, &["--memory", "--config", "broken.json"]);
+    assert!(message.contains("PARSE_ERROR") && message.contains("broken.json"), "{message}");
+    refused(&place, &["--memory", "--data", "x"]);
+    let message = refused(&place, &["--memory", "--admin-listen", "nowhere"]);
+    assert!(message.contains("nowhere"), "{message}");
+    let ended = place.run(&["serve", "--memory", "--listen", "nowhere"]);
+    assert!(ended.code != 0 && ended.err.contains("nowhere"), "{}", ended.err);
 }

@@ -66,7 +66,10 @@ impl Bucket {
         let references = schema
             .references()
             .filter_map(|(field, target, on_delete)| {
-                let index = indexes.iter().find(|index| leads(index, field))?.id;
+                // One that is still being built watches for new referrers already.
+                let leading = || indexes.iter().filter(|index| leads(index, field));
+                let ready = leading().find(|index| index.is_ready());
+                let index = ready.or_else(|| leading().next())?.id;
                 Some(Reference {
                     field: field.to_owned(),
                     target: target.to_owned(),
@@ -103,6 +106,5 @@ impl Bucket {
 pub(crate) fn leads(index: &Index, field: &str) -> bool {
     index.filter.is_none()
         && !index.multi
-        && index.is_ready()
         && index.fields.first().is_some_and(|first| first == field)
 }

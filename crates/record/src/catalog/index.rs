@@ -37,6 +37,8 @@ pub struct Index {
     pub internal: bool,
     /// The parts as a person writes them: `a`, `b.c`, `-d`.
     pub fields: Vec<String>,
+    /// Whether one transaction may not read it, see [`withhold`](super::withhold).
+    pub(crate) withheld: bool,
 }
 
 impl Index {
@@ -55,12 +57,34 @@ impl Index {
             })
             .collect::<Result<_>>()?;
         let filter = filter.map(|filter| Filter::parse(&filter)).transpose()?;
-        Ok(Self { id, name, parts, unique, multi, filter, state, internal, fields })
+        Ok(Self {
+            id,
+            name,
+            parts,
+            unique,
+            multi,
+            filter,
+            state,
+            internal,
+            fields,
+            withheld: false,
+        })
     }
 
     /// Whether reads may use it.
     #[must_use]
     pub fn is_ready(&self) -> bool {
+        self.is_complete() && !self.withheld
+    }
+
+    /// Whether every committed record has its entries, with the commit of the
+    /// index at the latest.
+    pub(crate) fn is_complete(&self) -> bool {
         self.state == IndexState::Ready
+    }
+
+    /// The same index, not to be read by one transaction.
+    pub(crate) fn withheld(&self) -> Self {
+        Self { withheld: true, ..self.clone() }
     }
 }

@@ -10,6 +10,7 @@ mod bucket;
 mod cache;
 mod definition;
 mod index;
+mod withhold;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub(crate) use definition::{
     parse_bucket_config, parse_index_config,
 };
 pub use index::{Index, IndexPart};
+pub(crate) use withhold::withhold;
 
 /// A stored, declarative query.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,6 +94,11 @@ impl Catalog {
         })
     }
 
+    pub(crate) fn put(&mut self, bucket: Arc<Bucket>) {
+        self.by_id.insert(bucket.id, bucket.clone());
+        self.buckets.insert(bucket.name.clone(), bucket);
+    }
+
     /// Takes in one catalog row (`None` = removed).
     pub(crate) fn apply(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
         let Some((kind, name)) = key.get(1..).and_then(<[u8]>::split_first) else { return Ok(()) };
@@ -108,9 +115,8 @@ impl Catalog {
                 }
                 if let Some(value) = value {
                     let definition = BucketDefinition::decode(value)?;
-                    let bucket = Arc::new(Bucket::compile(name.clone(), definition)?);
-                    self.by_id.insert(bucket.id, bucket.clone());
-                    self.buckets.insert(name, bucket);
+                    let bucket = Arc::new(Bucket::compile(name, definition)?);
+                    self.put(bucket);
                 }
             }
             b'q' => {

@@ -5,18 +5,20 @@
 //! and they are added in key order, some rows a step, each step in the commit
 //! section. The last row done is stored with the entries, so a build goes on
 //! where a crash left it. The step that finds no more rows makes the index
-//! *ready*; one that finds two records with one unique value removes the index.
+//! *ready*; one that finds two records with one unique value, or a record that
+//! cannot be indexed, removes the index.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tandem_base::{Error, Result};
+use tandem_base::{Code, Error, Result};
 use tandem_storage::{Direction, KeyRange};
 use tandem_transaction::{Change, CommitState, Coordination, Derived, Read};
 
 use crate::catalog::{Bucket, BucketDefinition, Index, IndexState};
 use crate::derive::SYSTEM_BUCKETS;
 use crate::entries::{entries, unique_violation};
+use crate::key;
 use crate::keys;
 use crate::maintenance::in_commit_section;
 use crate::records::Records;
@@ -32,7 +34,8 @@ pub enum BuildStep {
     },
     /// The index is ready, or was dropped meanwhile.
     Done,
-    /// Two records have one unique value; the index is gone.
+    /// Two records have one unique value, or a record cannot be indexed; the
+    /// index is gone.
     Failed(Error),
 }
 
@@ -99,7 +102,13 @@ fn step(
         let primary_key = row_key.slice(prefix.len()..);
         let row = Row::from_stored(value)?;
         let mut found = Vec::new();
-        entries(index, &row, &primary_key, &mut found)?;
+        match entries(index, &row, &primary_key, &mut found) {
+            Err(error) if matches!(error.code(), Code::ValidationError | Code::LimitExceeded) => {
+                let error = error.with("key", key::decode_key(&primary_key));
+                return Ok((remove_index(bucket, index), BuildStep::Failed(error)));
+            }
+            derived => derived?,
+        }
         for entry in found {
             if entry.is_exclusive() {
                 let holder = match own.insert(entry.key.clone(), primary_key.clone()) {

@@ -70,8 +70,8 @@ impl Records {
         let counted =
             tx.scan_untracked(&range, Direction::Forward).take(COUNTED_ENTRIES + 1).count();
         let exact = counted <= COUNTED_ENTRIES;
-        let one_each = index.is_ready() && !index.multi && index.filter.is_none();
-        let progress = if index.is_ready() {
+        let one_each = index.is_complete() && !index.multi && index.filter.is_none();
+        let progress = if index.is_complete() {
             1.0
         } else {
             let built = Self::rows_built(&**tx.view(), index.id)?;
@@ -83,7 +83,7 @@ impl Records {
             unique: index.unique,
             multi: index.multi,
             filter: index.filter.as_ref().map(crate::filter::Filter::to_json),
-            ready: index.is_ready(),
+            ready: index.is_complete(),
             progress,
             entries: if exact { counted as u64 } else { rows },
             approximate: !exact && !one_each,

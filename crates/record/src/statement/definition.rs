@@ -47,8 +47,9 @@ impl Records {
                 order_index,
                 indexes,
             };
-            Bucket::compile(name.into(), definition.clone())?;
+            let bucket = Bucket::compile(name.into(), definition.clone())?;
             write_schema_version(tx, id, Some(1))?;
+            self.announce_references(tx, &bucket)?;
             put(tx, &key, Some(definition.encode().into()))
         })
     }
@@ -138,8 +139,25 @@ impl Records {
                 write_schema_version(tx, bucket.id, Some(definition.schema_version))?;
             }
             self.store_definition(tx, name, definition)?;
+            if fields_changed {
+                let catalog = self.catalog(tx)?;
+                self.announce_references(tx, catalog.bucket(name)?)?;
+            }
             self.build_within(tx, name, &added)
         })
+    }
+
+    /// Lets transactions that delete from a bucket that `bucket` refers to
+    /// conflict with the definition of that reference: they have not looked
+    /// for its referrers.
+    fn announce_references(&self, tx: &mut Transaction, bucket: &Bucket) -> Result<()> {
+        let catalog = self.catalog(tx)?;
+        for reference in &bucket.references {
+            if let Ok(target) = catalog.bucket(&reference.target) {
+                write_schema_version(tx, target.id, Some(target.schema_version))?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn store_definition(

@@ -1,9 +1,10 @@
 //! Defining and dropping indexes in transactions.
 //!
 //! An index that is defined with a transaction is part of it: the statement
-//! derives its entries into the transaction's own overlay, so it can be read at
-//! once, and the commit derives them again for every row that is committed by
-//! then. That costs one pass over the bucket in each place and is bounded by
+//! derives its entries into the transaction's own overlay, where unique values
+//! are checked, and the commit derives them again for every row that is
+//! committed by then. Reads use it after the commit: until then nobody else
+//! maintains it. That costs one pass over the bucket in each place and is bounded by
 //! the transaction's size limit; large buckets are indexed online instead
 //! (`index_build`).
 
@@ -100,7 +101,7 @@ impl Records {
         let bucket = catalog.bucket(bucket)?.clone();
         let is_added = |id: u32| added.iter().any(|index| index.id == id);
         let indexes: Vec<_> =
-            bucket.indexes.iter().filter(|index| index.is_ready() && is_added(index.id)).collect();
+            bucket.indexes.iter().filter(|index| index.is_complete() && is_added(index.id)).collect();
         if indexes.is_empty() {
             return Ok(());
         }

@@ -8,13 +8,14 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use tandem_base::{Code, Error, Result};
 use tandem_storage::{Direction, KeyRange};
-use tandem_transaction::Transaction;
+use tandem_transaction::{Isolation, Transaction};
 
-use crate::catalog::{Bucket, Reference};
-use crate::entries::primary_key_of;
+use crate::catalog::{Bucket, Index, Reference};
+use crate::entries::{indexed_value, primary_key_of};
 use crate::key;
 use crate::keys;
 use crate::records::{Fields, Records};
+use crate::row::Row;
 use crate::schema::OnDelete;
 use crate::statement::Target;
 
@@ -22,6 +23,10 @@ impl Records {
     /// Checks that what the record refers to exists. `changed` limits the check
     /// to those fields; `own_key` is the record's own key, which it may refer
     /// to.
+    ///
+    /// Under read committed the whole record is written over whatever others
+    /// have made of it meanwhile, so the targets of the other fields are
+    /// guarded too.
     pub(crate) fn check_references(
         &self,
         tx: &mut Transaction,
@@ -31,7 +36,8 @@ impl Records {
         own_key: &Value,
     ) -> Result<()> {
         for reference in &target.bucket.references {
-            if changed.is_some_and(|changed| !changed.contains_key(&reference.field)) {
+            let is_changed = changed.is_none_or(|changed| changed.contains_key(&reference.field));
+            if !is_changed && tx.isolation() != Isolation::ReadCommitted {
                 continue;
             }
             let Some(value) = fields.get(&reference.field).filter(|value| !value.is_null()) else {
@@ -42,9 +48,16 @@ impl Records {
                 continue;
             }
             let missing = || dangling(&target.bucket, reference, value);
-            let primary_key = key::encode_key(value).map_err(|_| missing())?;
+            let primary_key = match key::encode_key(value) {
+                Ok(primary_key) => primary_key,
+                Err(_) if !is_changed => continue,
+                Err(_) => return Err(missing()),
+            };
             let row_key = keys::row(referred.id, &primary_key);
             if tx.get_untracked(&row_key)?.is_none() {
+                if !is_changed {
+                    continue;
+                }
                 tx.track_point(&row_key);
                 return Err(missing());
             }
@@ -97,13 +110,10 @@ impl Records {
                 .with("key", key::decode_key(primary_key));
         tx.guard_unchanged(range.clone(), appeared);
 
-        let referrers: Vec<Bytes> = tx
-            .scan(&range, Direction::Forward)
-            .map(|entry| entry.and_then(|entry| primary_key_of(index, &entry.key, &entry.value)))
-            .collect::<Result<_>>()?;
         let target = deleted.other(tx, bucket);
-        for referrer in referrers {
-            if tx.get_untracked(&keys::row(bucket.id, &referrer))?.is_none() {
+        for referrer in possible_referrers(tx, bucket, index, &range)? {
+            let Some(row) = tx.get_untracked(&keys::row(bucket.id, &referrer))? else { continue };
+            if !refers(index, &Row::from_stored(row)?, primary_key) {
                 continue;
             }
             match reference.on_delete {
@@ -122,6 +132,42 @@ impl Records {
         }
         Ok(())
     }
+}
+
+/// The keys of a superset of the records whose entries in `index` are in
+/// `range`.
+fn possible_referrers(
+    tx: &Transaction,
+    bucket: &Bucket,
+    index: &Index,
+    range: &KeyRange,
+) -> Result<Vec<Bytes>> {
+    let rows = KeyRange::prefix(&keys::row_prefix(bucket.id));
+    let key_of = |row_key: &Bytes| row_key.slice(rows.start.len()..);
+    if !index.is_ready() {
+        // Still being built: only the rows themselves are complete.
+        let all = tx.scan(&rows, Direction::Forward);
+        return all.map(|entry| entry.map(|entry| key_of(&entry.key))).collect();
+    }
+    let mut referrers: Vec<Bytes> = tx
+        .scan(range, Direction::Forward)
+        .map(|entry| entry.and_then(|entry| primary_key_of(index, &entry.key, &entry.value)))
+        .collect::<Result<_>>()?;
+    if index.unique && tx.has_collisions() {
+        // Of own records with one unique value, the index shows one.
+        referrers.extend(tx.writes().rows_in(&rows).map(|(row_key, _)| key_of(row_key)));
+        referrers.sort_unstable();
+        referrers.dedup();
+    }
+    Ok(referrers)
+}
+
+/// Whether the row has `primary_key` in the field that `index` is led by.
+fn refers(index: &Index, row: &Row, primary_key: &[u8]) -> bool {
+    let mut value = Vec::new();
+    let leading = index.parts.first().map(|part| indexed_value(row, &part.path));
+    key::encode_part(&leading.unwrap_or(Value::Null), false, &mut value);
+    value == primary_key
 }
 
 fn dangling(bucket: &Bucket, reference: &Reference, value: &Value) -> Error {

@@ -49,7 +49,7 @@ impl Records {
                 }
                 if !kept
                     && entry.is_exclusive()
-                    && index.is_ready()
+                    && index.is_complete()
                     && let Some(holder) = holder(tx, bucket, index, &entry)?
                     && holder != *primary_key
                 {

@@ -108,6 +108,7 @@ impl LocalCoordinator {
         }
         let mut recent = self.recent();
         let base = self.published();
+        let durable_revision = base.revision();
         recent.trim(self.registry.oldest_revision().unwrap_or_else(|| base.revision()));
         let wishes = group.iter().map(|request| request.options.durability);
         let durability = strongest(wishes.map(|wish| wish.unwrap_or(self.durability)));
@@ -137,8 +138,13 @@ impl LocalCoordinator {
             }
             Err(error) => {
                 let error = self.poison.get_or_init(|| store_failed(&error)).clone();
+                // A first result that was kept before this group stands; one
+                // that was to be written with it is as lost as its commit.
+                let stands = |receipt: &Receipt| {
+                    receipt.replayed.is_some() && receipt.revision <= durable_revision
+                };
                 for outcome in &mut outcomes {
-                    if matches!(outcome, Outcome::Done(Ok(receipt)) if receipt.replayed.is_none()) {
+                    if matches!(outcome, Outcome::Done(Ok(receipt)) if !stands(receipt)) {
                         *outcome = Outcome::Done(Err(error.clone()));
                     }
                 }
@@ -184,6 +190,11 @@ impl LocalCoordinator {
         reads: &ReadSet,
         writes: &WriteSet,
     ) -> Result<()> {
+        if writes.is_empty() {
+            // Committed for its idempotency key only: what it read was true
+            // when it began.
+            return Ok(());
+        }
         Validation {
             recent: section.recent(),
             state: section,
@@ -298,4 +309,85 @@ fn store_failed(cause: &Error) -> Error {
 
 fn panicked() -> Error {
     Error::new(Code::StoreFailed, "The commit section failed; open the store again")
+}
+
+#[cfg(test)]
+mod tests {
+    use tandem_base::Environment;
+    use tandem_storage::{MemoryStorage, Snapshot, WriteBatch};
+
+    use super::*;
+    use crate::commit::Commit;
+    use crate::derive::{ConflictCause, Derived, Stamp};
+
+    /// Reads like an empty store and cannot write.
+    struct Broken(MemoryStorage);
+
+    impl Storage for Broken {
+        fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+            self.0.get(key)
+        }
+
+        fn snapshot(&self) -> Result<Arc<dyn Snapshot>> {
+            self.0.snapshot()
+        }
+
+        fn write(&self, _: WriteBatch, _: Durability) -> Result<()> {
+            Err(Error::new(Code::StorageError, "on purpose"))
+        }
+
+        fn name(&self) -> &'static str {
+            "broken"
+        }
+
+        fn approximate_size(&self) -> Result<u64> {
+            self.0.approximate_size()
+        }
+    }
+
+    struct Nothing;
+
+    impl Derive for Nothing {
+        fn derive(&self, _: &dyn CommitState, _: &WriteSet, _: Stamp) -> Result<Derived> {
+            Ok(Derived::default())
+        }
+
+        fn conflict(&self, _: ConflictCause, _: &[u8]) -> Error {
+            Error::new(Code::Conflict, "conflict")
+        }
+    }
+
+    impl CommitListener for Nothing {
+        fn committed(&self, _: &[Arc<Commit>]) {}
+    }
+
+    #[test]
+    fn g2_a_first_result_that_was_lost_with_its_group_is_not_replayed() {
+        let coordinator = LocalCoordinator::open(
+            Arc::new(Broken(MemoryStorage::new())),
+            Arc::new(Nothing),
+            Arc::new(Nothing),
+            Environment::simulated(1).0,
+            TransactionLimits::default(),
+            Durability::Sync,
+        )
+        .unwrap();
+        let request = |id| CommitRequest {
+            work: Work::Transaction {
+                id,
+                isolation: Isolation::Serializable,
+                begin: 0,
+                reads: ReadSet::new(1),
+                writes: WriteSet::default(),
+            },
+            options: CommitOptions {
+                idempotency: Some((Bytes::from_static(b"k"), Bytes::new())),
+                ..CommitOptions::default()
+            },
+        };
+        for outcome in coordinator.process(vec![request(1), request(2)]) {
+            let Outcome::Done(result) = outcome else { panic!("nothing is locked") };
+            assert_eq!(result.unwrap_err().code(), Code::StoreFailed);
+        }
+    }
 }

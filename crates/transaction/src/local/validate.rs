@@ -26,9 +26,11 @@ impl Validation<'_> {
         reads: &ReadSet,
         writes: &WriteSet,
     ) -> Result<()> {
-        if begin < self.recent.floor() {
+        // A wait for a lock may have moved the view beyond what a guard saw.
+        let oldest = writes.guards().map(|guard| guard.seen_at).fold(begin, u64::min);
+        if oldest < self.recent.floor() {
             Statistics::add(&self.statistics.too_old, 1);
-            return Err(too_old(begin, self.recent.floor()));
+            return Err(too_old(oldest, self.recent.floor()));
         }
         if isolation >= Isolation::Snapshot
             && let Some((key, _)) = writes.rows().find(|(key, _)| self.recent.changed(key, begin))
@@ -63,13 +65,10 @@ impl Validation<'_> {
         Ok(())
     }
 
-    /// Whether the row will be there after this commit: as this transaction
-    /// leaves it, or as the last commit left it.
+    /// Whether nobody else has taken the row away. What this transaction itself
+    /// did to it after the guard is its statements' affair.
     fn still_exists(&self, key: &Bytes, seen_at: u64, writes: &WriteSet) -> Result<bool> {
-        if let Some(own) = writes.row(key) {
-            return Ok(own.after.is_some());
-        }
-        if !self.recent.changed(key, seen_at) {
+        if writes.row(key).is_some() || !self.recent.changed(key, seen_at) {
             return Ok(true);
         }
         Ok(self.state.get(key)?.is_some())

@@ -1,11 +1,12 @@
 use std::cell::Cell;
-use std::io::{BufRead, Read};
+use std::io::BufRead;
 use std::rc::Rc;
 
 use serde_json::{Map, Value};
 use tandem::{Error, Result};
 
-use crate::import::row::{BadRow, MAX_ROW_BYTES, Row, skip_byte_order_mark};
+use crate::import::csv_text::CsvText;
+use crate::import::row::{BadRow, Row};
 
 /// The records of a CSV file whose first line names the fields.
 ///
@@ -13,10 +14,9 @@ use crate::import::row::{BadRow, MAX_ROW_BYTES, Row, skip_byte_order_mark};
 /// becomes a number where the text is one as JSON writes it, a boolean for
 /// `true` and `false`, and a string otherwise. An empty cell is a missing field.
 pub(super) struct CsvRows {
-    records: csv::StringRecordsIntoIter<Limited>,
+    records: csv::StringRecordsIntoIter<CsvText>,
     columns: Vec<Column>,
-    left: Rc<Cell<usize>>,
-    line: u64,
+    line: Rc<Cell<u64>>,
 }
 
 struct Column {
@@ -28,14 +28,13 @@ impl CsvRows {
     /// # Errors
     /// `VALIDATION_ERROR` when the first line cannot be read or names a field
     /// twice.
-    pub(super) fn new(mut input: Box<dyn BufRead>, schema: &Value) -> Result<Self> {
+    pub(super) fn new(input: Box<dyn BufRead>, schema: &Value) -> Result<Self> {
         let bad_header = |problem: String| {
             Error::validation(format!("The CSV header cannot be read: {problem}"))
         };
-        skip_byte_order_mark(&mut input).map_err(|error| bad_header(error.to_string()))?;
-        let left = Rc::new(Cell::new(MAX_ROW_BYTES));
-        let input = Limited { input, left: left.clone() };
-        let mut reader = csv::ReaderBuilder::new().flexible(false).from_reader(input);
+        let text = CsvText::new(input).map_err(|error| bad_header(error.to_string()))?;
+        let line = text.line();
+        let mut reader = csv::ReaderBuilder::new().flexible(false).from_reader(text);
         let header = reader.headers().map_err(|error| bad_header(problem_of(&error)))?;
         let mut columns: Vec<Column> = Vec::with_capacity(header.len());
         for name in header {
@@ -45,7 +44,7 @@ impl CsvRows {
             let declared = schema[name]["type"].as_str().map(str::to_owned);
             columns.push(Column { name: name.to_owned(), declared });
         }
-        Ok(Self { records: reader.into_records(), columns, left, line: 1 })
+        Ok(Self { records: reader.into_records(), columns, line })
     }
 
     fn row(&self, record: &csv::StringRecord, line: u64) -> std::result::Result<Row, BadRow> {
@@ -80,6 +79,7 @@ fn typed(declared: Option<&str>, cell: &str) -> Option<Value> {
     }
 }
 
+/// What is wrong, without the place, which the parser counts differently.
 fn problem_of(error: &csv::Error) -> String {
     match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
@@ -95,42 +95,13 @@ impl Iterator for CsvRows {
     type Item = std::result::Result<Row, BadRow>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.left.set(MAX_ROW_BYTES);
         let record = self.records.next()?;
+        let line = self.line.get();
         Some(match record {
-            Ok(record) => {
-                self.line = record.position().map_or(self.line, csv::Position::line);
-                self.row(&record, self.line)
-            }
-            Err(error) if error.is_io_error() => {
-                Err(BadRow::fatal(self.line + 1, problem_of(&error)))
-            }
-            Err(error) => {
-                self.line = error.position().map_or(self.line, csv::Position::line);
-                Err(BadRow::new(self.line, problem_of(&error)))
-            }
+            Ok(record) => self.row(&record, line),
+            Err(error) if error.is_io_error() => Err(BadRow::fatal(line, problem_of(&error))),
+            Err(error) => Err(BadRow::new(line, problem_of(&error))),
         })
-    }
-}
-
-/// Ends the input where a row, such as one with an unclosed quote, goes on for
-/// too long.
-struct Limited {
-    input: Box<dyn BufRead>,
-    left: Rc<Cell<usize>>,
-}
-
-impl Read for Limited {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.input.read(buffer)?;
-        match self.left.get().checked_sub(read) {
-            Some(left) => self.left.set(left),
-            None => {
-                let problem = format!("a row is longer than {MAX_ROW_BYTES} bytes");
-                return Err(std::io::Error::other(problem));
-            }
-        }
-        Ok(read)
     }
 }
 
@@ -139,6 +110,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::import::row::MAX_ROW_BYTES;
 
     fn read(text: &str, schema: &Value) -> Vec<std::result::Result<(u64, Value), (u64, String)>> {
         CsvRows::new(Box::new(std::io::Cursor::new(text.to_owned())), schema)

@@ -22,6 +22,7 @@
 
 mod batch;
 mod csv_rows;
+mod csv_text;
 mod destination;
 mod json_rows;
 mod ndjson_rows;
@@ -105,8 +106,11 @@ impl Source {
         Self { file, bucket: bucket.to_owned(), format: None, batch: 1_000 }
     }
 
+    /// Opens the file.
+    ///
     /// # Errors
     /// `VALIDATION_ERROR` when the file cannot be opened or has no known format.
+    #[expect(clippy::disallowed_methods, reason = "the command line reads the user's file")]
     pub(crate) fn open(&self) -> Result<SourceFile<'_>> {
         let format = self.format()?;
         let unreadable = |problem: String| {

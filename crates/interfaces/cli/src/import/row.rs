@@ -43,7 +43,7 @@ impl BadRow {
 impl Row {
     /// The row of a JSON object that begins on `line`.
     pub(super) fn from_json(text: &[u8], line: u64) -> Result<Self, BadRow> {
-        match serde_json::from_slice(text) {
+        match serde_json::from_slice(text.trim_ascii_end()) {
             Ok(Value::Object(fields)) => Ok(Self { line, bytes: text.len(), fields }),
             Ok(_) => Err(BadRow::new(line, "not an object")),
             Err(error) => {
