@@ -167,9 +167,8 @@ fn a_reference_holds_while_the_index_for_it_is_being_built() {
         .unwrap();
     let refused = bench.insert("t", json!({ "id": 2, "parent": 7 })).unwrap_err();
     assert_eq!(refused.code(), Code::ReferenceViolation);
-    let refused = bench
-        .run(|records, tx| records.delete(tx, "parents", &json!(1), None))
-        .unwrap_err();
+    let refused =
+        bench.run(|records, tx| records.delete(tx, "parents", &json!(1), None)).unwrap_err();
     assert_eq!(refused.code(), Code::ReferenceViolation);
 }
 
@@ -178,9 +177,7 @@ fn g9_a_build_that_meets_a_record_that_cannot_be_indexed_fails_and_leaves_nothin
     let bench = plain();
     bench.insert("t", json!({ "id": 1, "a": [1], "b": [2] })).unwrap();
     let config = json!({ "name": "ab", "fields": ["a", "b"], "multi": true });
-    bench
-        .run(|records, tx| records.create_index(tx, "t", &config, IndexState::Building))
-        .unwrap();
+    bench.run(|records, tx| records.create_index(tx, "t", &config, IndexState::Building)).unwrap();
     let view = bench.coordination.view().unwrap();
     let (_, index) = bench.records.unfinished_builds(&*view).unwrap().remove(0);
     let step = bench.records.build_step(&*bench.coordination, index, 10).unwrap();
@@ -216,10 +213,8 @@ fn g4_a_serializable_reader_of_a_bucket_sees_that_it_was_dropped() {
 
 #[test]
 fn g10_what_was_rolled_back_to_a_savepoint_does_not_count() {
-    let limits = tandem_transaction::TransactionLimits {
-        write_set_bytes: 100_000,
-        ..Default::default()
-    };
+    let limits =
+        tandem_transaction::TransactionLimits { write_set_bytes: 100_000, ..Default::default() };
     let bench = Bench::with_limits(limits);
     bench.define("t", json!({ "key": "id", "schema": { "id": { "type": "number" } } }));
     let mut tx = bench.begin(Isolation::Serializable);
@@ -234,10 +229,8 @@ fn g10_what_was_rolled_back_to_a_savepoint_does_not_count() {
 
 #[test]
 fn g10_deleted_records_count_as_they_are_held() {
-    let limits = tandem_transaction::TransactionLimits {
-        write_set_bytes: 100_000,
-        ..Default::default()
-    };
+    let limits =
+        tandem_transaction::TransactionLimits { write_set_bytes: 100_000, ..Default::default() };
     let bench = Bench::with_limits(limits);
     bench.define("t", json!({ "key": "id", "schema": { "id": { "type": "number" } } }));
     for id in 0..20 {

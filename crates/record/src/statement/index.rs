@@ -100,8 +100,11 @@ impl Records {
         let catalog = self.catalog(tx)?;
         let bucket = catalog.bucket(bucket)?.clone();
         let is_added = |id: u32| added.iter().any(|index| index.id == id);
-        let indexes: Vec<_> =
-            bucket.indexes.iter().filter(|index| index.is_complete() && is_added(index.id)).collect();
+        let indexes: Vec<_> = bucket
+            .indexes
+            .iter()
+            .filter(|index| index.is_complete() && is_added(index.id))
+            .collect();
         if indexes.is_empty() {
             return Ok(());
         }

@@ -18,7 +18,7 @@ use tandem_base::Result;
 pub(crate) use apply::apply_definitions;
 
 /// Everything that a server can be told. [`Config::default`] listens to the
-/// defaults of `PROTOCOL.md`; [`Config::from_json`] reads the config file.
+/// defaults of `docs/protocol.md`; [`Config::from_json`] reads the config file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The server's name in `server.stats`.

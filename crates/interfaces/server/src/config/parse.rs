@@ -7,7 +7,7 @@ use tandem_base::{Error, Result};
 use super::section::Section;
 use super::{Backpressure, Config, ConnectionLimits, Heartbeat, RateLimit, StoreConfig};
 
-/// Features that `PROTOCOL.md` describes and this version does not have.
+/// Features that `docs/protocol.md` names and this version does not have.
 const NOT_SUPPORTED_YET: [&str; 5] = ["audit", "revocation", "procedures", "rules", "auth"];
 
 pub(super) fn config(json: &Value) -> Result<Config> {
