@@ -251,8 +251,8 @@ fn g9_a_lock_that_is_handed_to_an_expired_waiter_is_free_again() {
     let mut tx = bench.begin(Isolation::Serializable);
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| {
-            drop(bench.records.lock(&mut tx, "t", &json!(1), None));
-            tx
+            let refused = bench.records.lock(&mut tx, "t", &json!(1), None).unwrap_err();
+            (tx, refused)
         });
         while !bench.coordination.locks().has_waiters() {
             std::thread::yield_now();
@@ -260,7 +260,8 @@ fn g9_a_lock_that_is_handed_to_an_expired_waiter_is_free_again() {
         for id in bench.coordination.registry().expire(Duration::from_secs(1_000)) {
             bench.coordination.locks().release_all(id);
         }
-        let mut tx = waiter.join().unwrap();
+        let (mut tx, refused) = waiter.join().unwrap();
+        assert_eq!(refused.code(), Code::TransactionExpired);
         assert!(bench.coordination.locks().is_empty());
         assert_eq!(
             tx.commit(CommitOptions::default()).unwrap_err().code(),

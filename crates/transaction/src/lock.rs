@@ -179,10 +179,11 @@ impl LockManager {
         let deadline = clock.monotonic().saturating_add(wait);
         loop {
             // A locker in the queue owns the record once it is handed on, so
-            // only a writer passing by can find it free.
-            let done = match (purpose, state.locks.get(key)) {
-                (Purpose::Own, lock) => lock.is_some_and(|lock| lock.owner == owner),
-                (Purpose::PassBy, lock) => lock.is_none(),
+            // only a writer passing by can find it free. A locker whose
+            // transaction has expired may have lost it again already.
+            let done = match purpose {
+                Purpose::Own => !state.waiting.contains_key(&owner),
+                Purpose::PassBy => !state.locks.contains_key(key),
             };
             if done {
                 state.waiting.remove(&owner);

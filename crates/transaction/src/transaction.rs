@@ -68,7 +68,7 @@ enum Status {
     Finished,
 }
 
-/// See the [module](self).
+/// One connection's transaction. Dropped, it is rolled back.
 pub struct Transaction {
     coordination: Arc<dyn Coordination>,
     /// `None` for a read that is over before anybody needs to know of it.
@@ -541,7 +541,8 @@ impl Transaction {
     /// Call it inside a statement.
     ///
     /// # Errors
-    /// `LOCK_TIMEOUT`, `DEADLOCK`, `LIMIT_EXCEEDED`; `CONFLICT` when the row
+    /// `LOCK_TIMEOUT`, `DEADLOCK`, `LIMIT_EXCEEDED`; `TRANSACTION_EXPIRED` when
+    /// its time ran out while it waited; `CONFLICT` when the row
     /// was changed after the begin revision and the view cannot be moved.
     pub fn lock(&mut self, key: &Bytes, wait: Option<Duration>) -> Result<()> {
         let wait = wait.unwrap_or(self.coordination.limits().lock_wait);
@@ -551,7 +552,8 @@ impl Transaction {
         outcome?;
         // The reaper may have released our locks while we waited for this one.
         if self.active.as_ref().is_some_and(|active| active.is_expired()) {
-            self.coordination.locks().release_all(self.id());
+            self.release(Status::Expired);
+            return Err(expired_error());
         }
         self.renew_view(key)
     }
