@@ -107,7 +107,9 @@ impl Records {
         wait: Option<Duration>,
     ) -> Result<Option<Row>> {
         tx.write_statement(|tx| {
-            let bucket = self.bucket(tx, bucket)?;
+            // To lock is not to read: until then the view may move.
+            let catalog = self.catalog(tx)?;
+            let bucket = catalog.bucket(bucket)?;
             let row_key = keys::row(bucket.id, &key::encode_key(key)?);
             tx.lock(&row_key, wait)?;
             tx.get(&row_key)?.map(Row::from_stored).transpose()

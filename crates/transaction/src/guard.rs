@@ -6,7 +6,6 @@ use tandem_storage::KeyRange;
 /// Isolation levels say what the *application's* reads may miss; a constraint
 /// may miss nothing. A reference, for example, is checked by the statement and
 /// guarded until the commit, so that it holds under read committed too.
-#[derive(Clone, Debug)]
 pub struct Guard {
     /// What the condition is about.
     pub range: KeyRange,
@@ -14,8 +13,16 @@ pub struct Guard {
     pub check: GuardCheck,
     /// The revision as of which the statement saw that it holds.
     pub seen_at: u64,
-    /// What the caller gets when it does not hold any more.
-    pub error: Error,
+    /// Makes what the caller gets when it does not hold any more.
+    pub(crate) error: Box<dyn Fn() -> Error + Send + Sync>,
+}
+
+impl Guard {
+    /// What the caller gets when the condition does not hold any more.
+    #[must_use]
+    pub fn violation(&self) -> Error {
+        (self.error)()
+    }
 }
 
 /// What a [`Guard`] demands of its range.

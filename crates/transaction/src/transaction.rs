@@ -24,7 +24,7 @@ use tandem_base::{Code, Error, Result};
 use tandem_storage::{Direction, KeyRange};
 
 use crate::coordination::{CommitOptions, CommitRequest, Coordination, Receipt, Work};
-use crate::guard::{Guard, GuardCheck};
+use crate::guard::GuardCheck;
 use crate::isolation::Isolation;
 use crate::keyspace;
 use crate::merge::Merged;
@@ -448,19 +448,20 @@ impl Transaction {
 
     /// Demands that nothing in `range` changes between now and the commit, at
     /// every isolation level.
-    pub fn guard_unchanged(&mut self, range: KeyRange, error: Error) {
-        self.guard(range, GuardCheck::Unchanged, error);
+    pub fn guard_unchanged(
+        &mut self,
+        range: KeyRange,
+        error: impl Fn() -> Error + Send + Sync + 'static,
+    ) {
+        let seen_at = self.view.revision();
+        self.writes.add_guard(GuardCheck::Unchanged, range, seen_at, error);
     }
 
     /// Demands that `key` exists when the transaction commits, at every
     /// isolation level.
-    pub fn guard_exists(&mut self, key: &[u8], error: Error) {
-        self.guard(KeyRange::point(key), GuardCheck::Exists, error);
-    }
-
-    fn guard(&mut self, range: KeyRange, check: GuardCheck, error: Error) {
+    pub fn guard_exists(&mut self, key: &[u8], error: impl Fn() -> Error + Send + Sync + 'static) {
         let seen_at = self.view.revision();
-        self.writes.add_guard(Guard { range, check, seen_at, error });
+        self.writes.add_guard(GuardCheck::Exists, KeyRange::point(key), seen_at, error);
     }
 
     /// A number for the next inserted row, rising within the transaction:

@@ -181,13 +181,22 @@ impl WriteSet {
 
     /// Adds a guard unless the same condition is guarded already, since an
     /// earlier revision then.
-    pub(crate) fn add_guard(&mut self, guard: Guard) {
-        let condition = (guard.check, guard.range.clone());
-        if !self.guards.contains_key(&condition) {
-            self.bytes += 2 * guard.range.start.len() + 160;
-            self.guards.insert(condition.clone(), guard);
-            self.undo.push(Undo::Guard { condition });
+    pub(crate) fn add_guard(
+        &mut self,
+        check: GuardCheck,
+        range: KeyRange,
+        seen_at: u64,
+        error: impl Fn() -> Error + Send + Sync + 'static,
+    ) {
+        let condition = (check, range);
+        if self.guards.contains_key(&condition) {
+            return;
         }
+        let range = condition.1.clone();
+        self.bytes += 2 * range.start.len() + 160;
+        let guard = Guard { range, check, seen_at, error: Box::new(error) };
+        self.guards.insert(condition.clone(), guard);
+        self.undo.push(Undo::Guard { condition });
     }
 
     /// The place in the order of writes for the next inserted row.

@@ -127,7 +127,7 @@ impl Server {
                 },
             };
             if !holds {
-                return Err(guard.error.clone());
+                return Err(guard.violation());
             }
         }
         Ok(())

@@ -342,10 +342,10 @@ pub(super) struct Ids {
 
 impl Ids {
     pub(super) fn read(tx: &mut Transaction) -> Result<Self> {
-        let conflict =
-            Error::new(Code::Conflict, "The definitions were changed by another transaction");
         if tx.own_write(keys::NEXT_ID).is_none() {
-            tx.guard_unchanged(KeyRange::point(keys::NEXT_ID), conflict);
+            tx.guard_unchanged(KeyRange::point(keys::NEXT_ID), || {
+                Error::new(Code::Conflict, "The definitions were changed by another transaction")
+            });
         }
         let next = match tx.get_untracked(keys::NEXT_ID)? {
             None => 1,

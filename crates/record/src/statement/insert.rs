@@ -92,10 +92,11 @@ impl Records {
         let (Some(max_size), Some(order_index)) = (bucket.max_size, bucket.order_index) else {
             return Ok(());
         };
-        let conflict =
+        let name = bucket.name.clone();
+        tx.guard_unchanged(KeyRange::point(&keys::count(bucket.id)), move || {
             Error::new(Code::Conflict, "Another transaction changed a bucket of limited size")
-                .with("bucket", &*bucket.name);
-        tx.guard_unchanged(KeyRange::point(&keys::count(bucket.id)), conflict);
+                .with("bucket", &*name)
+        });
         let mut count = self.count_inner(tx, bucket)?;
         while count >= max_size {
             let order = KeyRange::prefix(&keys::index_prefix(order_index));

@@ -59,12 +59,11 @@ fn guard_schema(tx: &mut Transaction, bucket: &Bucket) {
     let version = keys::schema_version(bucket.id);
     // A bucket that this transaction defines or changes is its own to watch.
     if tx.own_write(&version).is_none() {
-        let changed = Error::new(
-            Code::Conflict,
-            "The bucket's definition was changed by another transaction",
-        )
-        .with("bucket", &*bucket.name);
-        tx.guard_unchanged(KeyRange::point(&version), changed);
+        let name = bucket.name.clone();
+        tx.guard_unchanged(KeyRange::point(&version), move || {
+            Error::new(Code::Conflict, "The bucket's definition was changed by another transaction")
+                .with("bucket", &*name)
+        });
     }
 }
 

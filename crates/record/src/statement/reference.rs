@@ -61,13 +61,15 @@ impl Records {
                 tx.track_point(&row_key);
                 return Err(missing());
             }
-            let gone = Error::new(
-                Code::Conflict,
-                "The record referred to was deleted by another transaction",
-            )
-            .with("bucket", &*referred.name)
-            .with("key", value.clone());
-            tx.guard_exists(&row_key, gone);
+            let (name, key) = (referred.name.clone(), value.clone());
+            tx.guard_exists(&row_key, move || {
+                Error::new(
+                    Code::Conflict,
+                    "The record referred to was deleted by another transaction",
+                )
+                .with("bucket", &*name)
+                .with("key", key.clone())
+            });
         }
         Ok(())
     }
@@ -104,11 +106,12 @@ impl Records {
         let mut prefix = keys::index_prefix(index.id).to_vec();
         prefix.extend_from_slice(primary_key);
         let range = KeyRange::prefix(&prefix);
-        let appeared =
+        let (name, key) = (deleted.bucket.name.clone(), primary_key.clone());
+        tx.guard_unchanged(range.clone(), move || {
             Error::new(Code::Conflict, "Another transaction added a reference to a deleted record")
-                .with("bucket", &*deleted.bucket.name)
-                .with("key", key::decode_key(primary_key));
-        tx.guard_unchanged(range.clone(), appeared);
+                .with("bucket", &*name)
+                .with("key", key::decode_key(&key))
+        });
 
         let target = deleted.other(tx, bucket);
         for referrer in possible_referrers(tx, bucket, index, &range)? {

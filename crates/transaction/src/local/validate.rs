@@ -59,7 +59,7 @@ impl Validation<'_> {
             };
             if !holds {
                 Statistics::add(&self.statistics.constraint_conflicts, 1);
-                return Err(guard.error.clone());
+                return Err(guard.violation());
             }
         }
         Ok(())
