@@ -302,3 +302,55 @@ fn g5_a_value_that_another_took_after_it_was_freed_here_is_seen_as_taken() {
     assert_eq!(error.code(), Code::AlreadyExists);
     assert_eq!(error.detail("existingKey"), Some(&json!(3)));
 }
+
+#[test]
+fn a_restricted_expired_record_does_not_keep_the_others() {
+    // A step that met as many restricted records as it may handle deleted
+    // nothing, and so did every later one.
+    let bench = Bench::new();
+    let session = json!({ "key": "id", "ttl": 1, "schema": { "id": { "type": "number" } } });
+    bench.define("sessions", session);
+    bench.define(
+        "uses",
+        json!({ "key": "id", "schema": {
+            "id": { "type": "number" }, "session": { "type": "number", "ref": "sessions" },
+        } }),
+    );
+    for id in 1..=4 {
+        bench.insert("sessions", json!({ "id": id })).unwrap();
+    }
+    for id in 1..=2 {
+        bench.insert("uses", json!({ "id": id, "session": id })).unwrap();
+    }
+    let later = tandem_base::Clock::now_ms(&*bench.clock) + 10;
+    let purge =
+        || bench.run(|records, tx| records.purge_expired(tx, "sessions", later, 2)).unwrap();
+    assert_eq!((purge(), purge()), (2, 0));
+    assert_eq!(bench.count("sessions"), 2);
+    bench.check_clean();
+}
+
+#[test]
+fn a_record_cannot_refer_to_the_one_that_makes_room_for_it() {
+    let bench = Bench::new();
+    bench.define(
+        "chain",
+        json!({ "key": "id", "maxSize": 1, "schema": {
+            "id": { "type": "number" }, "previous": { "type": "number", "ref": "chain" },
+        } }),
+    );
+    bench.insert("chain", json!({ "id": 1 })).unwrap();
+    let error = bench.insert("chain", json!({ "id": 2, "previous": 1 })).unwrap_err();
+    assert_eq!(error.code(), Code::ReferenceViolation);
+    assert!(bench.get("chain", json!(1)).is_some(), "the refused insert dropped nothing");
+}
+
+#[test]
+fn the_index_that_a_ttl_needs_cannot_be_dropped() {
+    let bench = Bench::new();
+    let config = json!({ "key": "id", "ttl": "1s", "schema": { "id": { "type": "number" } },
+        "indexes": [{ "name": "expiry", "fields": ["_expiresAt"] }] });
+    bench.define("sessions", config);
+    let error = bench.run(|records, tx| records.drop_index(tx, "sessions", "expiry")).unwrap_err();
+    assert_eq!(error.code(), Code::ValidationError);
+}

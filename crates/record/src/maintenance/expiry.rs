@@ -24,12 +24,32 @@ impl Records {
         now: u64,
         max: usize,
     ) -> Result<u64> {
-        let expired = tx.read_statement(|tx| {
-            let catalog = self.catalog(tx)?;
-            self.expired(tx, catalog.bucket(bucket)?, now, max)
-        })?;
         let mut purged = 0;
-        for primary_key in expired {
+        let mut last_seen: Option<Bytes> = None;
+        // Records that are restricted stand before others that are not.
+        while purged == 0 {
+            let expired = tx.read_statement(|tx| {
+                let catalog = self.catalog(tx)?;
+                self.expired(tx, catalog.bucket(bucket)?, now, last_seen.as_ref(), max)
+            })?;
+            last_seen = expired.last().map(|(entry, _)| entry.clone());
+            if last_seen.is_none() {
+                break;
+            }
+            purged += self.purge(tx, bucket, expired)?;
+        }
+        Ok(purged)
+    }
+
+    /// Deletes those of the records that no reference restricts.
+    fn purge(
+        &self,
+        tx: &mut Transaction,
+        bucket: &str,
+        expired: Vec<(Bytes, Bytes)>,
+    ) -> Result<u64> {
+        let mut purged = 0;
+        for (_, primary_key) in expired {
             let deleted = tx.write_statement(|tx| {
                 let target = self.target(tx, bucket)?;
                 self.delete_row(tx, &target, &primary_key, None)
@@ -43,13 +63,16 @@ impl Records {
         Ok(purged)
     }
 
+    /// Up to `max` expired records after the entry `after`: their entries in the
+    /// index on expiry, and their keys.
     fn expired(
         &self,
         tx: &Transaction,
         bucket: &Bucket,
         now: u64,
+        after: Option<&Bytes>,
         max: usize,
-    ) -> Result<Vec<Bytes>> {
+    ) -> Result<Vec<(Bytes, Bytes)>> {
         let by_expiry = bucket.indexes.iter().find(|index| {
             index.is_ready()
                 && index.filter.is_none()
@@ -63,9 +86,17 @@ impl Records {
         let mut end = start.clone();
         numbers_from(f64::MIN, &mut start);
         key::encode_part(&json!(now.saturating_add(1)), false, &mut end);
-        tx.scan(&KeyRange::new(start, end), Direction::Forward)
+        let mut range = KeyRange::new(start, end);
+        if let Some(next) = after.and_then(|after| KeyRange::point(after).end) {
+            range.start = next;
+        }
+        tx.scan(&range, Direction::Forward)
             .take(max)
-            .map(|entry| entry.and_then(|entry| primary_key_of(index, &entry.key, &entry.value)))
+            .map(|entry| {
+                let entry = entry?;
+                let primary_key = primary_key_of(index, &entry.key, &entry.value)?;
+                Ok((entry.key, primary_key))
+            })
             .collect()
     }
 }

@@ -108,7 +108,8 @@ impl Records {
     /// Changes a bucket: `{addFields?, addIndexes?, ttl?}`. Records, order and
     /// counters stay; older records are checked against new fields when they
     /// are next updated. New indexes get `state`: `Ready` builds them within
-    /// this transaction, `Building` leaves that to an online build.
+    /// this transaction, `Building` leaves that to an online build. Those of
+    /// unique fields are always built within it.
     ///
     /// # Errors
     /// `BUCKET_NOT_DEFINED`; `VALIDATION_ERROR`; `ALREADY_EXISTS` when a unique
@@ -330,7 +331,12 @@ fn complete_indexes(
     wanted
         .into_iter()
         .filter(|index| existing.iter().all(|known| known.name != index.name))
-        .map(|index| IndexDefinition { id: ids.next(), state, ..index })
+        .map(|index| {
+            // A unique field holds from its definition on: an online build that
+            // met duplicates would leave a constraint that nothing enforces.
+            let state = if schema.is_unique(&index.name) { IndexState::Ready } else { state };
+            IndexDefinition { id: ids.next(), state, ..index }
+        })
         .collect()
 }
 

@@ -75,7 +75,13 @@ impl Records {
                     .with("index", name)
             })?;
             let needed_by_reference = old.references.iter().any(|to| to.index == index.id);
-            if index.internal || needed_by_reference || old.schema.is_unique(name) {
+            let needed_by_ttl = old.ttl_ms.is_some()
+                && index.fields.first().is_some_and(|field| field == "_expiresAt");
+            if index.internal
+                || needed_by_reference
+                || needed_by_ttl
+                || old.schema.is_unique(name)
+            {
                 return Err(Error::validation(format!(
                     "Index \"{name}\" of bucket \"{bucket}\" belongs to its schema and cannot be dropped"
                 ))

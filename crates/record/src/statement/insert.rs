@@ -54,7 +54,10 @@ impl Records {
             tx.track_point(&row_key);
             return Err(key_taken(bucket, &own_key));
         }
-        self.make_room(tx, target)?;
+        if self.make_room(tx, target)? {
+            // What made room may have been what the record refers to.
+            self.check_references(tx, target, &data, None, &own_key)?;
+        }
         let version = match tx.own_write(&row_key).and_then(|write| write.before.clone()) {
             // Deleted by this transaction: for everybody else it is an update.
             Some(replaced) => Row::from_stored(replaced)?.version() + 1,
@@ -86,11 +89,11 @@ impl Records {
 
     /// Deletes the oldest records of a full bucket, as many as make room for
     /// one. Concurrent inserts into the bucket conflict, so that the bound is
-    /// exact at every isolation level.
-    fn make_room(&self, tx: &mut Transaction, target: &Target) -> Result<()> {
+    /// exact at every isolation level. Says whether any were deleted.
+    fn make_room(&self, tx: &mut Transaction, target: &Target) -> Result<bool> {
         let bucket = &*target.bucket;
         let (Some(max_size), Some(order_index)) = (bucket.max_size, bucket.order_index) else {
-            return Ok(());
+            return Ok(false);
         };
         let name = bucket.name.clone();
         tx.guard_unchanged(KeyRange::point(&keys::count(bucket.id)), move || {
@@ -98,6 +101,7 @@ impl Records {
                 .with("bucket", &*name)
         });
         let mut count = self.count_inner(tx, bucket)?;
+        let is_full = count >= max_size;
         while count >= max_size {
             let order = KeyRange::prefix(&keys::index_prefix(order_index));
             let Some(oldest) = tx.scan(&order, Direction::Forward).next().transpose()? else {
@@ -107,7 +111,7 @@ impl Records {
             // A cascade may have deleted more than one.
             count = self.count_inner(tx, bucket)?;
         }
-        Ok(())
+        Ok(is_full)
     }
 }
 
