@@ -324,7 +324,7 @@ impl Transaction {
 
     /// As [`get`](Self::get), without remembering: for rows that the statement
     /// goes on to write (the write itself is validated) and for what a
-    /// [`Guard`] watches.
+    /// [`Guard`](crate::Guard) watches.
     ///
     /// # Errors
     /// `STORAGE_ERROR`, `CORRUPTED`.
