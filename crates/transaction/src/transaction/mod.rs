@@ -338,7 +338,7 @@ impl Transaction {
     /// The committed value of `key` in the view. The last few rows are kept,
     /// because most rows that are written were read just before.
     fn committed(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        if key.first() != Some(&keyspace::ROW) {
+        if self.read_only || key.first() != Some(&keyspace::ROW) {
             return self.view.get(key);
         }
         let revision = self.view.revision();
