@@ -56,3 +56,25 @@ fn a_second_opener_in_another_process_is_told_that_the_store_is_locked() {
     drop(storage);
     assert_eq!(answer(), "Ok(())");
 }
+
+#[test]
+fn a_closed_store_opens_again_while_other_threads_start_processes() {
+    // A child process shares the parent's open files until it runs its own
+    // program; it kept the lock of a store that had just been closed.
+    let directory = tempfile::tempdir().unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    std::process::Command::new("true").status().unwrap();
+                }
+            });
+        }
+        let refused = (0..40)
+            .map(|_| DiskStorage::open(directory.path(), &DiskOptions::default()))
+            .find_map(Result::err);
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(refused.is_none(), "{refused:?}");
+    });
+}

@@ -28,7 +28,16 @@ pub(super) struct Directory {
     path: PathBuf,
     /// The operating system lets go of the lock when the file is closed, also
     /// when the process is killed.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Directory {
+    /// Unlocks explicitly: a child process that is being started at this moment
+    /// shares the open file for an instant, and would keep the lock.
+    fn drop(&mut self) {
+        // A lock that cannot be given up goes with the file.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Directory {
@@ -38,7 +47,7 @@ impl Directory {
         let lock_path = path.join("LOCK");
         let lock = open_lock(&lock_path)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(at(locked(), path)),
             Err(TryLockError::Error(cause)) => Err(file_failed(&lock_path, &cause)),
         }
