@@ -9,8 +9,13 @@
 //!
 //! and a ratio is taken within a round, between neighbours in time. What is
 //! reported is the median of the rounds with the smallest and the largest.
+//!
+//! Within a round the clients first run uncounted for a while: 64 new threads
+//! fill their allocator's pages with zeros, which costs more processor time than
+//! thousands of transfers and is none of the peer's. For the same reason a
+//! histogram has its final size before the round begins.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
@@ -46,7 +51,7 @@ pub struct Measured {
     pub rates: Vec<f64>,
     /// Nanoseconds per step over all rounds.
     pub latency: Histogram<u64>,
-    /// Steps of all rounds, warm-up and unfinished ones included.
+    /// Steps of all rounds, warm-up and uncounted ones included.
     pub steps: u64,
     /// Attempts beyond the first.
     pub retries: u64,
@@ -64,7 +69,7 @@ pub fn measure(lines: &[Line], plan: &Plan) -> Result<Vec<Measured>> {
             clients: line.clients,
             durability: line.peer.durability().to_owned(),
             rates: Vec::with_capacity(plan.rounds),
-            latency: Histogram::new(3)?,
+            latency: histogram()?,
             steps: 0,
             retries: 0,
             cpu_per_step: Duration::ZERO,
@@ -84,7 +89,7 @@ pub fn measure(lines: &[Line], plan: &Plan) -> Result<Vec<Measured>> {
             measured.steps += outcome.steps;
             if round > 0 {
                 spent[number].0 += outcome.cpu;
-                spent[number].1 += outcome.steps;
+                spent[number].1 += outcome.latency.len();
                 measured.rates.push(outcome.rate);
                 measured.retries += outcome.retries;
                 measured.latency.add(outcome.latency)?;
@@ -107,28 +112,51 @@ struct Outcome {
 
 impl Outcome {
     fn nothing() -> Result<Self> {
-        let latency = Histogram::new(3)?;
-        Ok(Self { rate: 0.0, latency, steps: 0, retries: 0, cpu: Duration::ZERO })
+        Ok(Self { rate: 0.0, latency: histogram()?, steps: 0, retries: 0, cpu: Duration::ZERO })
     }
 }
 
-/// Steps that end after the round is over are not counted in its rate.
+/// Nanoseconds up to a minute, to three digits. Does not grow while recording.
+fn histogram() -> Result<Histogram<u64>> {
+    Ok(Histogram::new_with_max(60_000_000_000, 3)?)
+}
+
+/// What the clients of a round are doing; at first they warm up.
+#[derive(Default)]
+struct Phase(AtomicU8);
+
+impl Phase {
+    const COUNTING: u8 = 1;
+    const OVER: u8 = 2;
+
+    fn set(&self, phase: u8) {
+        self.0.store(phase, Ordering::Relaxed);
+    }
+
+    fn is(&self, phase: u8) -> bool {
+        self.0.load(Ordering::Relaxed) == phase
+    }
+}
+
+/// A step counts when it begins and ends while the round is counting.
 fn run(line: &Line, length: Duration, seed: u64) -> Result<Outcome> {
-    let (stop, ready) = (AtomicBool::new(false), Barrier::new(line.clients + 1));
+    let (phase, ready) = (Phase::default(), Barrier::new(line.clients + 1));
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..line.clients)
             .map(|number| {
-                let (stop, ready) = (&stop, &ready);
+                let (phase, ready) = (&phase, &ready);
                 scope.spawn(move || {
-                    client(line, seed.wrapping_mul(1_000) + number as u64, stop, ready)
+                    client(line, seed.wrapping_mul(1_000) + number as u64, phase, ready)
                 })
             })
             .collect();
         ready.wait();
+        std::thread::sleep(length / 2);
+        phase.set(Phase::COUNTING);
         let (start, cpu) = (Instant::now(), processor_time());
         std::thread::sleep(length);
-        stop.store(true, Ordering::Relaxed);
-        let elapsed = start.elapsed();
+        phase.set(Phase::OVER);
+        let (elapsed, cpu) = (start.elapsed(), processor_time().saturating_sub(cpu));
         let mut total = Outcome::nothing()?;
         for thread in threads {
             let one = thread.join().map_err(|_| format!("a client of {} panicked", line.label))?;
@@ -137,26 +165,28 @@ fn run(line: &Line, length: Duration, seed: u64) -> Result<Outcome> {
             total.retries += one.retries;
             total.latency.add(one.latency)?;
         }
-        total.cpu = processor_time().saturating_sub(cpu);
+        total.cpu = cpu;
         total.rate = total.latency.len() as f64 / elapsed.as_secs_f64();
         Ok(total)
     })
 }
 
-fn client(line: &Line, seed: u64, stop: &AtomicBool, ready: &Barrier) -> Result<Outcome> {
+fn client(line: &Line, seed: u64, phase: &Phase, ready: &Barrier) -> Result<Outcome> {
     let connected = line.peer.connect();
     let mut random = Random::new(seed);
     let mut outcome = Outcome::nothing()?;
     ready.wait();
     let mut client = connected?;
-    let mut start = Instant::now();
-    while !stop.load(Ordering::Relaxed) {
-        outcome.retries += line.workload.step(&mut *client, &mut random)?;
+    let (mut start, mut counts) = (Instant::now(), false);
+    while !phase.is(Phase::OVER) {
+        let retries = line.workload.step(&mut *client, &mut random)?;
         outcome.steps += 1;
         let end = Instant::now();
-        if !stop.load(Ordering::Relaxed) {
-            outcome.latency.record(nanoseconds(end - start))?;
+        if counts && phase.is(Phase::COUNTING) {
+            outcome.latency.saturating_record(nanoseconds(end - start));
+            outcome.retries += retries;
         }
+        counts = phase.is(Phase::COUNTING);
         start = end;
     }
     Ok(outcome)
