@@ -37,7 +37,7 @@ const TRAILER: &[u8] = b"FJL\x03";
 /// Cuts a torn last batch off the newest journal below `data`. Returns whether
 /// there was one.
 pub(super) fn mend(data: &Path) -> std::io::Result<bool> {
-    let Some(journal) = newest_journal(data)? else {
+    let Some((_, journal)) = newest_journal(data)? else {
         return Ok(false);
     };
     match find_tear(&read(&journal)?) {
@@ -46,17 +46,20 @@ pub(super) fn mend(data: &Path) -> std::io::Result<bool> {
     }
 }
 
-/// Only the newest: older journals were synced whole before it was begun.
-fn newest_journal(data: &Path) -> std::io::Result<Option<PathBuf>> {
-    let mut newest = None;
+/// The journal that is written, with its number. Older ones were synced whole
+/// before it was begun.
+pub(super) fn newest_journal(data: &Path) -> std::io::Result<Option<(u64, PathBuf)>> {
+    let mut newest: Option<(u64, PathBuf)> = None;
     for entry in fs::read_dir(data)? {
         let path = entry?.path();
         let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
-        if path.extension().is_some_and(|extension| extension == "jnl") && number.is_some() {
+        if let Some(number) = number
+            && path.extension().is_some_and(|extension| extension == "jnl")
+        {
             newest = newest.max(Some((number, path)));
         }
     }
-    Ok(newest.map(|(_, path)| path))
+    Ok(newest)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a storage engine owns its files")]

@@ -14,7 +14,9 @@
 //!   batch that syncs what was buffered;
 //! * reads of the newest value that cannot see half a batch;
 //! * opening after a power cut that tore a batch in the middle
-//!   ([`journal_tail`]).
+//!   ([`journal_tail`]);
+//! * blocks for the journal before they are needed, so that a sync writes the
+//!   batch and nothing else ([`journal_room`]).
 //!
 //! How durable: `Sync` is one `fdatasync` of the journal after the batch was
 //! appended. The journal is one file at a time, and a full one is synced before
@@ -31,6 +33,7 @@
 
 mod directory;
 mod error;
+mod journal_room;
 mod journal_tail;
 mod options;
 mod snapshot;
@@ -49,6 +52,7 @@ pub use options::DiskOptions;
 
 use self::directory::{Directory, format_missing};
 use self::error::{at, file_failed, open_failed, write_failed};
+use self::journal_room::JournalRoom;
 use self::snapshot::DiskSnapshot;
 use crate::{Durability, Operation, Poison, Snapshot, Storage, WriteBatch};
 
@@ -58,6 +62,7 @@ const KEYSPACE: &str = "entries";
 /// The disk engine. Closed when it and all its snapshots are dropped.
 pub struct DiskStorage {
     files: Arc<Files>,
+    room: JournalRoom,
     poison: Poison,
 }
 
@@ -91,6 +96,7 @@ impl DiskStorage {
             }
             directory.clear_unfinished()?;
         }
+        let has_data = directory.has_data();
         let database = open_mending(&directory, &options)?;
         if complete && !database.keyspace_exists(KEYSPACE) {
             return Err(at(Error::corrupted("The store's data is missing"), path));
@@ -104,8 +110,10 @@ impl DiskStorage {
             }
             directory.complete()?;
         }
+        // Last: what the library writes while it opens is not counted.
+        let room = JournalRoom::new(&directory.data(), !has_data);
         let files = Arc::new(Files { keyspace, database, _directory: directory });
-        Ok(Self { files, poison: Poison::new() })
+        Ok(Self { files, room, poison: Poison::new() })
     }
 
     fn append(&self, batch: WriteBatch, durability: Durability) -> fjall::Result<()> {
@@ -151,6 +159,7 @@ impl Storage for DiskStorage {
     fn write(&self, batch: WriteBatch, durability: Durability) -> Result<()> {
         batch.check_limits()?;
         self.poison.check()?;
+        let _turn = self.room.reserve(&batch);
         self.append(batch, durability).map_err(|cause| self.poison.set(write_failed(&cause)))
     }
 

@@ -1,0 +1,156 @@
+//! Room for the journal: blocks written before they are needed.
+//!
+//! A sync of bytes that lie in blocks never written before has to write the
+//! file system's own maps as well, and takes about twice as long (`raw` beside
+//! `raw, blocks reused` in `docs/benchmarks.md`). The library reserves a new
+//! journal's length, but not its blocks. So this module writes zeros ahead of
+//! the library's position, a piece at a time:
+//!
+//! ```text
+//! batches ... batches | zeros written ahead | never written ... | 64 MiB
+//!             position^                made^              capacity^
+//! ```
+//!
+//! Where there were holes there are now blocks of zeros: the file reads as
+//! before, whenever the power goes. What must never happen is that zeros are
+//! written over a batch, and this is why they are not:
+//!
+//! * only journals that were created while this store was open are touched:
+//!   their written blocks are exactly those of their batches (a journal that is
+//!   opened again is shorter, and is appended to at its end);
+//! * writers come one at a time, and each first makes room, with `used` counted
+//!   up by no less than the batch takes; zeros begin at `made`, never below
+//!   `used`;
+//! * the library begins a new journal on a thread of its own. When one is found,
+//!   `used` and `made` begin at its first hole, behind all that it holds.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::{Operation, WriteBatch};
+
+/// How much is written ahead at once. The sync after it writes that much more.
+const PIECE: u64 = 1 << 20;
+
+/// What the library adds to a batch, and to an operation, at most (see
+/// `journal_tail` for the layout).
+const BATCH_OVERHEAD: u64 = 64;
+const OPERATION_OVERHEAD: u64 = 32;
+
+/// See the [module](self).
+pub(super) struct JournalRoom {
+    directory: PathBuf,
+    state: Mutex<Journal>,
+}
+
+/// The newest journal that was seen.
+pub(super) struct Journal {
+    number: u64,
+    /// `None` when no room is made in it.
+    file: Option<File>,
+    used: u64,
+    made: u64,
+    capacity: u64,
+}
+
+impl JournalRoom {
+    /// Room in the journals of `directory`. The newest one that is there now is
+    /// used only if it is `new`.
+    pub(super) fn new(directory: &Path, new: bool) -> Self {
+        let mut journal = Journal { number: 0, file: None, used: 0, made: 0, capacity: 0 };
+        journal.number = newest(directory).unwrap_or(0);
+        if new {
+            journal.take_up(directory);
+        }
+        Self { directory: directory.to_owned(), state: Mutex::new(journal) }
+    }
+
+    /// Makes room for `batch`. The batch is to be written while the guard is
+    /// held. Making room may fail without harm: the batch then takes blocks
+    /// that were not written before.
+    pub(super) fn reserve(&self, batch: &WriteBatch) -> MutexGuard<'_, Journal> {
+        let mut journal = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while path(&self.directory, journal.number + 1).exists() {
+            journal.number += 1;
+            journal.take_up(&self.directory);
+        }
+        journal.make_room(longest(batch));
+        journal
+    }
+}
+
+impl Journal {
+    #[expect(clippy::disallowed_methods, reason = "a storage engine owns its files")]
+    fn take_up(&mut self, directory: &Path) {
+        self.file = OpenOptions::new().write(true).open(path(directory, self.number)).ok();
+        let Some(file) = &self.file else { return };
+        let length = file.metadata().map_or(0, |metadata| metadata.len());
+        let hole = first_hole(file).unwrap_or(length);
+        (self.used, self.made, self.capacity) = (hole, hole, length);
+    }
+
+    fn make_room(&mut self, bytes: u64) {
+        self.used += bytes;
+        if self.used <= self.made || self.made >= self.capacity {
+            return;
+        }
+        let Some(file) = &self.file else { return };
+        let end = (self.used + PIECE).min(self.capacity);
+        if end <= self.made || write_zeros(file, self.made, end).is_err() {
+            // A full disk, for example, is the batch's to report.
+            self.file = None;
+            return;
+        }
+        self.made = end;
+    }
+}
+
+/// Behind all written blocks of a file that was written from its start on.
+/// `None`, or the file's length, where the file system cannot tell.
+#[cfg(unix)]
+fn first_hole(file: &File) -> Option<u64> {
+    rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(0)).ok()
+}
+
+#[cfg(not(unix))]
+fn first_hole(_file: &File) -> Option<u64> {
+    None
+}
+
+#[cfg(unix)]
+fn write_zeros(file: &File, start: u64, end: u64) -> std::io::Result<()> {
+    use std::os::unix::fs::FileExt;
+
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    let mut at = start;
+    while at < end {
+        let length = (end - at).min(ZEROS.len() as u64);
+        file.write_all_at(&ZEROS[..usize::try_from(length).unwrap_or(ZEROS.len())], at)?;
+        at += length;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn write_zeros(_file: &File, _start: u64, _end: u64) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+/// The most bytes that the batch can take in the journal. The library may
+/// compress values; what does not shrink grows by less than a hundredth.
+fn longest(batch: &WriteBatch) -> u64 {
+    let operation = |operation: &Operation| {
+        let value = operation.value().map_or(0, |value| value.len() as u64);
+        OPERATION_OVERHEAD + operation.key().len() as u64 + value + value / 100
+    };
+    BATCH_OVERHEAD + batch.operations().iter().map(operation).sum::<u64>()
+}
+
+fn path(directory: &Path, number: u64) -> PathBuf {
+    directory.join(format!("{number}.jnl"))
+}
+
+fn newest(directory: &Path) -> Option<u64> {
+    super::journal_tail::newest_journal(directory).ok().flatten().map(|(number, _)| number)
+}
