@@ -210,7 +210,7 @@ structures! {
     }
     TransactionLimits {
         total_time, idle_time, write_set_bytes, read_set_entries, savepoints, recent_commit_bytes,
-        group_size, lock_wait, lock_waiters, locks_per_transaction, open_transactions
+        record_cache_bytes, group_size, lock_wait, lock_waiters, locks_per_transaction, open_transactions
     }
     QueryLimits { sort_rows, result_rows, groups }
     RetryPolicy { attempts, first_wait, longest_wait }

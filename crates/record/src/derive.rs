@@ -14,7 +14,8 @@ use serde_json::Value;
 use tandem_base::{Code, Error, Result};
 use tandem_storage::{Direction, KeyRange};
 use tandem_transaction::{
-    Change, CommitState, ConflictCause, Derive, Derived, RowWrite, Stamp, WriteSet, keyspace,
+    Change, CommitState, ConflictCause, Derive, Derived, DerivedEntries, RowWrite, Stamp, WriteSet,
+    keyspace,
 };
 
 use crate::catalog::{Bucket, Catalog, Index, with_own_definitions};
@@ -124,11 +125,20 @@ struct Derivation<'a> {
     catalog: Arc<Catalog>,
     removes: Vec<Bytes>,
     puts: Vec<(Bytes, Bytes)>,
-    /// Unique entries among the puts, with what is needed to name a violation.
-    exclusive: Vec<(Arc<Bucket>, Row, IndexEntry)>,
+    /// Unique entries among the puts.
+    exclusive: Vec<Exclusive>,
     counts: BTreeMap<u32, i64>,
     changes: Vec<Change>,
     record_changes: usize,
+}
+
+/// A unique entry, with what is needed to name a violation.
+struct Exclusive {
+    bucket: Arc<Bucket>,
+    row: Row,
+    entry: IndexEntry,
+    /// As of which revision the statement saw that no other record has it.
+    free_at: Option<u64>,
 }
 
 impl Derivation<'_> {
@@ -141,12 +151,17 @@ impl Derivation<'_> {
             return Ok(());
         };
         let primary_key = row_key.slice(row_key.len() - primary_key.len()..);
-        let actual = self.actual(row_key, write)?.map(Row::from_stored).transpose()?;
+        let unchanged = !self.state.changed_since(row_key, write.seen_at);
+        // Nobody having written it since, the row that this commit replaces is
+        // the one that the transaction saw.
+        let actual = if unchanged { write.before.clone() } else { self.state.get(row_key)? };
+        let actual = actual.map(Row::from_stored).transpose()?;
         let conflict = |reason: &str| row_conflict(&bucket, &primary_key, reason);
 
         if let Some(expected) = write.expected_version {
             check_version(&bucket, &primary_key, expected, actual.as_ref())?;
         }
+        let mut as_seen = unchanged;
         let after = match (&write.before, &write.after, &actual) {
             (None, Some(_), Some(_)) => return Err(conflict("already exists")),
             (Some(_), Some(_), None) => return Err(conflict("not found")),
@@ -154,10 +169,19 @@ impl Derivation<'_> {
             (_, None, Some(_)) => None,
             (_, Some(after), actual) => {
                 let after = Row::from_stored(after.clone())?;
-                Some(self.stamped(&bucket, &primary_key, after, actual.as_ref(), write)?)
+                let version = after.version();
+                let after = self.stamped(&bucket, &primary_key, after, actual.as_ref(), write)?;
+                as_seen &= after.version() == version;
+                Some(after)
             }
         };
-        self.index(&bucket, &primary_key, actual.as_ref(), after.as_ref())?;
+        match &write.derived {
+            Some(derived) if as_seen && self.may_reuse(derived) => {
+                self.reuse(&bucket, write.seen_at, after.as_ref(), derived);
+            }
+            _ => self.index(&bucket, &primary_key, actual.as_ref(), after.as_ref())?,
+        }
+        self.order(&bucket, &primary_key, actual.as_ref(), after.as_ref());
         match &after {
             Some(row) => self.puts.push((row_key.clone(), row.bytes().clone())),
             None => {
@@ -180,14 +204,31 @@ impl Derivation<'_> {
         Ok(())
     }
 
-    /// The row that this commit replaces. Nobody having written it since, that
-    /// is the row that the transaction saw.
-    fn actual(&self, row_key: &[u8], write: &RowWrite) -> Result<Option<Bytes>> {
-        if self.state.changed_since(row_key, write.seen_at) {
-            self.state.get(row_key)
-        } else {
-            Ok(write.before.clone())
+    /// Whether the statement derived by the very definitions that hold now.
+    fn may_reuse(&self, derived: &DerivedEntries) -> bool {
+        derived.schema_revision == self.state.schema_revision()
+            && Arc::ptr_eq(&self.committed, &self.catalog)
+    }
+
+    /// The index entries as the statement derived them from the same two rows.
+    fn reuse(
+        &mut self,
+        bucket: &Arc<Bucket>,
+        seen_at: u64,
+        new: Option<&Row>,
+        derived: &DerivedEntries,
+    ) {
+        self.removes.extend_from_slice(&derived.removes);
+        for (key, value) in &derived.puts {
+            let entry = IndexEntry { key: key.clone(), value: value.clone() };
+            if entry.is_exclusive()
+                && let Some(row) = new
+            {
+                let (bucket, row, free_at) = (bucket.clone(), row.clone(), Some(seen_at));
+                self.exclusive.push(Exclusive { bucket, row, entry, free_at });
+            }
         }
+        self.puts.extend_from_slice(&derived.puts);
     }
 
     /// The row with the version and position that follow from `actual`.
@@ -264,23 +305,33 @@ impl Derivation<'_> {
             if entry.is_exclusive()
                 && let Some(new) = new
             {
-                self.exclusive.push((bucket.clone(), new.clone(), entry.clone()));
+                let (bucket, row, entry) = (bucket.clone(), new.clone(), entry.clone());
+                self.exclusive.push(Exclusive { bucket, row, entry, free_at: None });
             }
             self.puts.push((entry.key, entry.value));
         }
-        if let Some(order_index) = bucket.order_index {
-            let positions = (old.map(Row::position), new.map(Row::position));
-            if positions.0 != positions.1 {
-                if let Some(position) = positions.0 {
-                    self.removes.push(keys::order_entry(order_index, position));
-                }
-                if let Some(position) = positions.1 {
-                    let entry = keys::order_entry(order_index, position);
-                    self.puts.push((entry, primary_key.clone()));
-                }
-            }
-        }
         Ok(())
+    }
+
+    /// The entry of the order index: it has the commit's own position in it.
+    fn order(
+        &mut self,
+        bucket: &Bucket,
+        primary_key: &Bytes,
+        old: Option<&Row>,
+        new: Option<&Row>,
+    ) {
+        let Some(order_index) = bucket.order_index else { return };
+        let positions = (old.map(Row::position), new.map(Row::position));
+        if positions.0 == positions.1 {
+            return;
+        }
+        if let Some(position) = positions.0 {
+            self.removes.push(keys::order_entry(order_index, position));
+        }
+        if let Some(position) = positions.1 {
+            self.puts.push((keys::order_entry(order_index, position), primary_key.clone()));
+        }
     }
 
     /// Definitions, garbage marks and other rows that have no index.
@@ -341,7 +392,8 @@ impl Derivation<'_> {
                 }
                 for entry in found {
                     if entry.is_exclusive() {
-                        self.exclusive.push((bucket.clone(), row.clone(), entry.clone()));
+                        let (bucket, row, entry) = (bucket.clone(), row.clone(), entry.clone());
+                        self.exclusive.push(Exclusive { bucket, row, entry, free_at: None });
                     }
                     self.puts.push((entry.key, entry.value));
                 }
@@ -392,9 +444,10 @@ impl Derivation<'_> {
         let freed: BTreeSet<&Bytes> =
             self.removes.iter().filter(|key| key.first() == Some(&keyspace::INDEX)).collect();
         let mut claimed: HashMap<&Bytes, &Bytes> = HashMap::new();
-        for (bucket, row, entry) in &self.exclusive {
-            let committed =
-                if freed.contains(&entry.key) { None } else { self.state.get(&entry.key)? };
+        for Exclusive { bucket, row, entry, free_at } in &self.exclusive {
+            let free = freed.contains(&entry.key)
+                || free_at.is_some_and(|seen_at| !self.state.changed_since(&entry.key, seen_at));
+            let committed = if free { None } else { self.state.get(&entry.key)? };
             let holder = claimed.insert(&entry.key, &entry.value).cloned().or(committed);
             if let Some(holder) = holder.filter(|holder| *holder != entry.value) {
                 let index = keys::split_index_entry(&entry.key)

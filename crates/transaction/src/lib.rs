@@ -17,6 +17,7 @@
 //! Reading order: [`view`](View), [`write_set`](WriteSet), [`read_set`](ReadSet),
 //! [`Transaction`], [`Coordination`], then `local/` for the commit pipeline.
 
+mod cache;
 mod commit;
 mod coordination;
 mod derive;
@@ -48,4 +49,4 @@ pub use registry::{ActiveTransaction, Registry, TransactionId};
 pub use statistics::{Statistics, StatisticsSnapshot};
 pub use transaction::{IndexDelta, Transaction, TransactionOptions};
 pub use view::{Read, View};
-pub use write_set::{RowWrite, WriteSet};
+pub use write_set::{DerivedEntries, RowWrite, WriteSet};

@@ -17,6 +17,8 @@ pub struct TransactionLimits {
     /// Bytes of keys that the recent-commit index may hold. A transaction that
     /// began before what is left answers `TRANSACTION_EXPIRED` ("too old").
     pub recent_commit_bytes: usize,
+    /// Bytes of rows kept at hand for reads by key; 0 = none.
+    pub record_cache_bytes: usize,
     /// Transactions that one group commit may carry.
     pub group_size: usize,
     /// How long a statement waits for a locked record unless it says otherwise.
@@ -38,6 +40,7 @@ impl Default for TransactionLimits {
             read_set_entries: 65_536,
             savepoints: 1_024,
             recent_commit_bytes: 64 << 20,
+            record_cache_bytes: 64 << 20,
             group_size: 256,
             lock_wait: Duration::from_secs(5),
             lock_waiters: 128,

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use tandem_base::Result;
 use tandem_storage::{Direction, Entries, KeyRange, Snapshot};
 
+use crate::cache::CommittedCache;
+
 /// Reading one consistent state.
 pub trait Read {
     /// The value of `key`.
@@ -29,6 +31,7 @@ pub struct View {
     revision: u64,
     schema_revision: u64,
     snapshot: Arc<dyn Snapshot>,
+    cache: Option<Arc<CommittedCache>>,
 }
 
 impl View {
@@ -36,7 +39,13 @@ impl View {
     /// `revision`.
     #[must_use]
     pub fn new(revision: u64, schema_revision: u64, snapshot: Arc<dyn Snapshot>) -> Self {
-        Self { revision, schema_revision, snapshot }
+        Self { revision, schema_revision, snapshot, cache: None }
+    }
+
+    /// The same view, reading through a cache of its store.
+    pub(crate) fn reading_through(mut self, cache: Option<Arc<CommittedCache>>) -> Self {
+        self.cache = cache;
+        self
     }
 }
 
@@ -52,7 +61,15 @@ impl View {
 
 impl Read for View {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        self.snapshot.get(key)
+        let Some(cache) = self.cache.as_ref().filter(|_| CommittedCache::is_cacheable(key)) else {
+            return self.snapshot.get(key);
+        };
+        if let Some(value) = cache.get(key, self.revision) {
+            return Ok(value);
+        }
+        let value = self.snapshot.get(key)?;
+        cache.offer(key, self.revision, value.as_ref());
+        Ok(value)
     }
 
     fn scan(&self, range: &KeyRange, direction: Direction) -> Entries<'_> {

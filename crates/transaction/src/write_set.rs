@@ -36,6 +36,22 @@ pub struct RowWrite {
     pub expected_version: Option<u64>,
     /// The place in the order in which the transaction first wrote records.
     pub ordinal: u32,
+    /// What the statement has derived already, if it may be used again.
+    pub derived: Option<DerivedEntries>,
+}
+
+/// The index entries that follow from one row's change, as the statement
+/// derived them. The commit section calls the same function with the same
+/// arguments, unless the row or the definitions have changed meanwhile; only
+/// then it has to call it again.
+#[derive(Clone, Debug)]
+pub struct DerivedEntries {
+    /// The catalog that they were derived by.
+    pub schema_revision: u64,
+    /// Entries that go.
+    pub removes: Vec<Bytes>,
+    /// Entries that come.
+    pub puts: Vec<(Bytes, Bytes)>,
 }
 
 /// A position to which the write set can be rolled back.
@@ -135,17 +151,20 @@ impl WriteSet {
         seen_at: u64,
         after: Option<Bytes>,
         expected_version: Option<u64>,
+        derived: Option<DerivedEntries>,
     ) -> bool {
         let previous = self.rows.get(key).cloned();
         let next = match &previous {
-            // The first expectation stands: it is about the committed row.
-            Some(write) => RowWrite { after: after.clone(), ..write.clone() },
+            // The first expectation stands: it is about the committed row. What
+            // was derived is about the own image, not about the committed row.
+            Some(write) => RowWrite { after: after.clone(), derived: None, ..write.clone() },
             None => {
                 let ordinal = self.next_ordinal;
                 self.next_ordinal += 1;
                 let before = current.cloned();
                 self.bytes += before.as_ref().map_or(0, Bytes::len);
-                RowWrite { before, seen_at, after: after.clone(), expected_version, ordinal }
+                let after = after.clone();
+                RowWrite { before, seen_at, after, expected_version, ordinal, derived }
             }
         };
         self.bytes += 2 * key.len() + 96 + after.as_ref().map_or(0, Bytes::len);
@@ -295,7 +314,7 @@ mod tests {
 
     fn write(set: &mut WriteSet, name: &str, current: Option<&str>, after: Option<&str>) {
         let current = current.map(key);
-        set.write_row(&key(name), current.as_ref(), 1, after.map(key), None);
+        set.write_row(&key(name), current.as_ref(), 1, after.map(key), None, None);
     }
 
     #[test]
@@ -320,8 +339,8 @@ mod tests {
     fn update_then_update_keeps_the_first_before_and_expectation() {
         let mut set = WriteSet::default();
         let old = key("old");
-        set.write_row(&key("k"), Some(&old), 5, Some(key("a")), Some(3));
-        set.write_row(&key("k"), Some(&key("a")), 9, Some(key("b")), None);
+        set.write_row(&key("k"), Some(&old), 5, Some(key("a")), Some(3), None);
+        set.write_row(&key("k"), Some(&key("a")), 9, Some(key("b")), None, None);
         let row = set.row(b"k").unwrap();
         assert_eq!(row.before, Some(old));
         assert_eq!((row.seen_at, row.expected_version), (5, Some(3)));

@@ -176,7 +176,7 @@ pub fn write(transaction: &mut Transaction, key: &Bytes, value: Option<&str>) {
         .write_statement(|transaction| {
             let current = transaction.get_untracked(key)?;
             let after = value.map(|value| Bytes::copy_from_slice(value.as_bytes()));
-            transaction.write(key, current.as_ref(), after, None, IndexDelta::default());
+            transaction.write(key, current.as_ref(), after, None, IndexDelta::default(), None);
             Ok(())
         })
         .unwrap();

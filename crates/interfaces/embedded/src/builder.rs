@@ -148,10 +148,11 @@ impl StoreBuilder {
     /// `VALIDATION_ERROR` when nothing says where the data is; `STORE_LOCKED`,
     /// `FORMAT_UNSUPPORTED`, `CORRUPTED`, `STORAGE_ERROR` as the engine answers.
     pub fn open(self) -> Result<Store> {
-        let Self { place, disk, durability, environment, limits, change_log, background } = self;
+        let Self { place, disk, durability, environment, mut limits, change_log, background } =
+            self;
         let records = Arc::new(Records::new(environment.clone()));
         let changes = Arc::new(ChangeHub::new(environment.clone(), &change_log));
-        let local = |storage: Arc<dyn Storage>| -> Result<_> {
+        let local = |storage: Arc<dyn Storage>, limits: &Limits| -> Result<_> {
             let coordinator: Arc<dyn Coordination> = Arc::new(LocalCoordinator::open(
                 storage.clone(),
                 records.clone(),
@@ -166,9 +167,13 @@ impl StoreBuilder {
             Place::Nowhere => {
                 return Err(Error::validation("The store has no path, memory or storage"));
             }
-            Place::Directory(path) => local(Arc::new(DiskStorage::open(path, &disk)?))?,
-            Place::Memory => local(Arc::new(MemoryStorage::new()))?,
-            Place::Engine(engine) => local(engine)?,
+            Place::Directory(path) => local(Arc::new(DiskStorage::open(path, &disk)?), &limits)?,
+            Place::Memory => {
+                // Reading that engine is as fast as reading a cache.
+                limits.transaction.record_cache_bytes = 0;
+                local(Arc::new(MemoryStorage::new()), &limits)?
+            }
+            Place::Engine(engine) => local(engine, &limits)?,
             Place::Coordination(make) => (make(records.clone(), changes.clone())?, None),
         };
         let inner = Inner {

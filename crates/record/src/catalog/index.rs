@@ -2,6 +2,7 @@ use tandem_base::Result;
 
 use crate::catalog::definition::{IndexDefinition, IndexState};
 use crate::filter::Filter;
+use crate::row::Row;
 use crate::value::Path;
 
 /// One part of an index.
@@ -81,6 +82,16 @@ impl Index {
     /// index at the latest.
     pub(crate) fn is_complete(&self) -> bool {
         self.state == IndexState::Ready
+    }
+
+    /// Whether two images of a record have the same entries for sure, without
+    /// deriving them: nothing that the index looks at differs in its text.
+    pub(crate) fn sees_alike(&self, one: &Row, other: &Row) -> bool {
+        let alike = |part: &IndexPart| {
+            let name = part.path.first();
+            !name.starts_with('_') && one.field_text(name) == other.field_text(name)
+        };
+        self.filter.is_none() && self.parts.iter().all(alike)
     }
 
     /// The same index, not to be read by one transaction.

@@ -98,7 +98,7 @@ impl Records {
                 .collect();
             for row in own {
                 let current = tx.get_untracked(&row)?;
-                tx.write(&row, current.as_ref(), None, None, IndexDelta::default());
+                tx.write(&row, current.as_ref(), None, None, IndexDelta::default(), None);
             }
             write_schema_version(tx, bucket.id, None)?;
             put(tx, &keys::bucket_definition(name), None)
@@ -382,6 +382,6 @@ fn write_schema_version(tx: &mut Transaction, bucket: u32, version: Option<u64>)
 pub(super) fn put(tx: &mut Transaction, key: &Bytes, value: Option<Bytes>) -> Result<()> {
     debug_assert!(matches!(key[0], keyspace::CATALOG | keyspace::GARBAGE));
     let current = tx.get_untracked(key)?;
-    tx.write(key, current.as_ref(), value, None, IndexDelta::default());
+    tx.write(key, current.as_ref(), value, None, IndexDelta::default(), None);
     Ok(())
 }

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use tandem_base::Result;
-use tandem_transaction::{IndexDelta, Isolation, Read, Transaction, keyspace};
+use tandem_transaction::{DerivedEntries, IndexDelta, Isolation, Read, Transaction, keyspace};
 
 use crate::catalog::{Bucket, Index};
 use crate::entries::{IndexEntry, entries, unique_violation};
@@ -23,12 +23,25 @@ impl Records {
         after: Option<&Row>,
         expected_version: Option<u64>,
     ) -> Result<()> {
+        let row_key = keys::row(bucket.id, primary_key);
         let (mut old, mut new) = (Vec::new(), Vec::new());
         let mut delta = IndexDelta::default();
         // The view of read committed moves on, and with it what others make of
         // the record: the own reads then need all entries of the own image.
         let whole_image = tx.isolation() == Isolation::ReadCommitted;
+        // What is derived here is what the commit would derive, if the row is
+        // the committed one and every unique entry is checked now.
+        let reusable = !whole_image
+            && !tx.defers_constraints()
+            && bucket.indexes.iter().all(|index| index.is_complete())
+            && tx.own_write(&row_key).is_none();
         for index in &bucket.indexes {
+            if !whole_image
+                && let (Some(current), Some(after)) = (current, after)
+                && index.sees_alike(current, after)
+            {
+                continue;
+            }
             old.clear();
             new.clear();
             if let Some(row) = current {
@@ -63,6 +76,11 @@ impl Records {
                 delta.puts.push((entry.key, entry.value));
             }
         }
+        let derived = reusable.then(|| DerivedEntries {
+            schema_revision: tx.view().schema_revision(),
+            removes: delta.removes.clone(),
+            puts: delta.puts.clone(),
+        });
         if let Some(order_index) = bucket.order_index {
             let positions = (current.map(Row::position), after.map(Row::position));
             if let Some(position) = positions.0
@@ -77,10 +95,9 @@ impl Records {
                 delta.puts.push((entry, primary_key.clone()));
             }
         }
-        let row_key = keys::row(bucket.id, primary_key);
         let current = current.map(|row| row.bytes().clone());
         let after = after.map(|row| row.bytes().clone());
-        tx.write(&row_key, current.as_ref(), after, expected_version, delta);
+        tx.write(&row_key, current.as_ref(), after, expected_version, delta, derived);
         Ok(())
     }
 
@@ -139,10 +156,12 @@ fn holder(
     entry: &IndexEntry,
 ) -> Result<Option<Bytes>> {
     let merged = tx.get(&entry.key)?;
-    if merged.is_some() && tx.is_own(&entry.key) {
+    let is_own = tx.is_own(&entry.key);
+    if merged.is_some() && is_own {
         return Ok(merged);
     }
-    let Some(committed) = Read::get(&**tx.view(), &entry.key)? else { return Ok(None) };
+    let committed = if is_own { Read::get(&**tx.view(), &entry.key)? } else { merged };
+    let Some(committed) = committed else { return Ok(None) };
     let Some(own) = tx.own_write(&keys::row(bucket.id, &committed)) else {
         return Ok(Some(committed));
     };

@@ -1,51 +1,59 @@
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use bytes::Bytes;
-use tandem_base::{Code, Environment, Error, Result};
+use tandem_base::{Environment, Error, Result};
 use tandem_storage::{Durability, Storage};
 
-use crate::coordination::{CommitOptions, CommitRequest, Coordination, Receipt, Work};
-use crate::derive::{CommitListener, CommitState, Derive};
-use crate::isolation::Isolation;
+use crate::cache::CommittedCache;
+use crate::coordination::{CommitRequest, Coordination, Receipt, Work};
+use crate::derive::{CommitListener, Derive};
 use crate::keyspace;
 use crate::limits::TransactionLimits;
 use crate::local::pipeline::Pipeline;
 use crate::local::recent::RecentCommits;
-use crate::local::section::{Section, decode_first_result, strongest};
-use crate::local::validate::{Validation, changed_read};
+use crate::local::section::{Decided, decode_first_result};
+use crate::local::stages::Decision;
+use crate::local::validate::changed_read;
 use crate::lock::LockManager;
 use crate::read_set::ReadSet;
 use crate::registry::{Registry, TransactionId};
 use crate::statistics::Statistics;
 use crate::view::{Read, View};
-use crate::write_set::WriteSet;
 
 /// [`Coordination`] over a [`Storage`] in this process.
 ///
 /// After a failed write the store is *poisoned*: every later commit answers
-/// the same `STORE_FAILED` until the store is opened again. Reads go on at the
-/// last published revision.
+/// the same `STORE_FAILED` until the store is opened again, those included that
+/// were decided on top of what failed. Reads go on at the last published
+/// revision.
 pub struct LocalCoordinator {
-    storage: Arc<dyn Storage>,
-    derive: Arc<dyn Derive>,
-    listener: Arc<dyn CommitListener>,
-    environment: Environment,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) derive: Arc<dyn Derive>,
+    pub(super) listener: Arc<dyn CommitListener>,
+    pub(super) environment: Environment,
     limits: TransactionLimits,
-    durability: Durability,
+    pub(super) durability: Durability,
     published: RwLock<Arc<View>>,
-    pipeline: Pipeline<CommitRequest, Outcome>,
-    recent: Mutex<RecentCommits>,
+    pub(super) cache: Option<Arc<CommittedCache>>,
+    pipeline: Pipeline<Self>,
+    sequencer: Mutex<Sequencer>,
+    /// How many groups are published or have failed.
+    finished: Mutex<u64>,
+    group_finished: Condvar,
     poison: OnceLock<Error>,
-    registry: Registry,
-    locks: LockManager,
-    statistics: Statistics,
+    pub(super) registry: Registry,
+    pub(super) locks: LockManager,
+    pub(super) statistics: Statistics,
 }
 
-enum Outcome {
-    Done(Result<Receipt>),
-    /// A record to be written is locked by another transaction: wait, then
-    /// come again.
-    Locked(Box<CommitRequest>, Bytes),
+/// What deciding needs: held for as long as requests are decided, not while a
+/// group is written.
+pub(super) struct Sequencer {
+    pub(super) recent: RecentCommits,
+    /// The last group that was decided, as long as it may not be published.
+    pub(super) head: Option<Arc<Decided>>,
+    /// How many groups were begun.
+    pub(super) begun: u64,
 }
 
 impl LocalCoordinator {
@@ -63,11 +71,17 @@ impl LocalCoordinator {
     ) -> Result<Self> {
         let revision = read_counter(&*storage, keyspace::LAST_REVISION)?;
         let schema_revision = read_counter(&*storage, keyspace::SCHEMA_REVISION)?;
-        let view = Arc::new(View::new(revision, schema_revision, storage.snapshot()?));
+        let cache = CommittedCache::new(limits.record_cache_bytes, revision, &*environment.random);
+        let cache = cache.map(Arc::new);
+        let view = View::new(revision, schema_revision, storage.snapshot()?);
+        let recent = RecentCommits::new(revision, limits.recent_commit_bytes);
         Ok(Self {
-            published: RwLock::new(view),
+            published: RwLock::new(Arc::new(view.reading_through(cache.clone()))),
+            cache,
             pipeline: Pipeline::new(limits.group_size),
-            recent: Mutex::new(RecentCommits::new(revision, limits.recent_commit_bytes)),
+            sequencer: Mutex::new(Sequencer { recent, head: None, begun: 0 }),
+            finished: Mutex::new(0),
+            group_finished: Condvar::new(),
             poison: OnceLock::new(),
             registry: Registry::default(),
             locks: LockManager::new(limits.lock_waiters, limits.locks_per_transaction),
@@ -93,129 +107,49 @@ impl LocalCoordinator {
         self.poison.get()
     }
 
-    fn published(&self) -> Arc<View> {
+    pub(super) fn published(&self) -> Arc<View> {
         self.published.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn recent(&self) -> MutexGuard<'_, RecentCommits> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn publish(&self, view: View) {
+        let view = Arc::new(view.reading_through(self.cache.clone()));
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = view;
     }
 
-    /// The commit section, for one group.
-    fn process(&self, group: Vec<CommitRequest>) -> Vec<Outcome> {
-        if let Some(error) = self.poison.get() {
-            return group.iter().map(|_| Outcome::Done(Err(error.clone()))).collect();
-        }
-        let mut recent = self.recent();
-        let base = self.published();
-        let durable_revision = base.revision();
-        recent.trim(self.registry.oldest_revision().unwrap_or_else(|| base.revision()));
-        let wishes = group.iter().map(|request| request.options.durability);
-        let durability = strongest(wishes.map(|wish| wish.unwrap_or(self.durability)));
-        let timestamp = self.environment.clock.now_ms();
-
-        let mut section = Section::new(base, &mut recent);
-        let mut outcomes: Vec<_> = group
-            .into_iter()
-            .map(|request| self.commit_one(&mut section, request, timestamp))
-            .collect();
-
-        let (batch, revision, schema_revision, commits) = section.finish();
-        if batch.is_empty() {
-            return outcomes;
-        }
-        Statistics::add(&self.statistics.groups, 1);
-        let published = self
-            .storage
-            .write(batch, durability)
-            .and_then(|()| self.storage.snapshot())
-            .map(|snapshot| Arc::new(View::new(revision, schema_revision, snapshot)));
-        match published {
-            Ok(view) => {
-                *self.published.write().unwrap_or_else(PoisonError::into_inner) = view;
-                Statistics::add(&self.statistics.commits, commits.len() as u64);
-                self.listener.committed(&commits);
-            }
-            Err(error) => {
-                let error = self.poison.get_or_init(|| store_failed(&error)).clone();
-                // A first result that was kept before this group stands; one
-                // that was to be written with it is as lost as its commit.
-                let stands = |receipt: &Receipt| {
-                    receipt.replayed.is_some() && receipt.revision <= durable_revision
-                };
-                for outcome in &mut outcomes {
-                    if matches!(outcome, Outcome::Done(Ok(receipt)) if !stands(receipt)) {
-                        *outcome = Outcome::Done(Err(error.clone()));
-                    }
-                }
-            }
-        }
-        outcomes
+    pub(super) fn sequencer(&self) -> MutexGuard<'_, Sequencer> {
+        self.sequencer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Validate, derive, append: one member of a group.
-    fn commit_one(
-        &self,
-        section: &mut Section<'_>,
-        request: CommitRequest,
-        timestamp: u64,
-    ) -> Outcome {
-        if let Some(key) = self.locked_by_another(&request) {
-            return Outcome::Locked(Box::new(request), key);
-        }
-        let CommitRequest { work, options } = request;
-        Outcome::Done(match self.first_result(section, &options) {
-            Err(error) => Err(error),
-            Ok(Some(first)) => Ok(first),
-            Ok(None) => {
-                let stamp = section.stamp(timestamp);
-                let derived = match work {
-                    Work::Maintenance(step) => section.contain(|state| step(state, stamp)),
-                    Work::Transaction { isolation, begin, reads, writes, .. } => {
-                        self.validate(section, isolation, begin, &reads, &writes).and_then(|()| {
-                            section.contain(|state| self.derive.derive(state, &writes, stamp))
-                        })
-                    }
-                };
-                derived.map(|derived| section.append(stamp, derived, &options))
-            }
-        })
+    pub(super) fn finished(&self) -> MutexGuard<'_, u64> {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn validate(
-        &self,
-        section: &Section<'_>,
-        isolation: Isolation,
-        begin: u64,
-        reads: &ReadSet,
-        writes: &WriteSet,
-    ) -> Result<()> {
-        if writes.is_empty() {
-            // Committed for its idempotency key only: what it read was true
-            // when it began.
-            return Ok(());
+    /// The group of that number is published or has failed.
+    pub(super) fn finish(&self, number: u64) {
+        *self.finished() = number;
+        self.group_finished.notify_all();
+        // Whoever is deciding lets go of it by itself.
+        if let Ok(mut sequencer) = self.sequencer.try_lock() {
+            sequencer.head.take_if(|head| head.number <= number);
         }
-        Validation {
-            recent: section.recent(),
-            state: section,
-            derive: &*self.derive,
-            statistics: &self.statistics,
-        }
-        .check(isolation, begin, reads, writes)
     }
 
-    fn first_result(
-        &self,
-        state: &dyn CommitState,
-        options: &CommitOptions,
-    ) -> Result<Option<Receipt>> {
-        let Some((name, _)) = &options.idempotency else { return Ok(None) };
-        state.get(&keyspace::idempotency_key(name))?.map(decode_first_result).transpose()
+    /// Refuses every later commit; answers with the first cause there was.
+    pub(super) fn set_poison(&self, cause: impl FnOnce() -> Error) -> Error {
+        let error = self.poison.get_or_init(cause).clone();
+        let finished = self.finished();
+        drop(finished);
+        self.group_finished.notify_all();
+        error
     }
 
-    fn locked_by_another(&self, request: &CommitRequest) -> Option<Bytes> {
-        let Work::Transaction { id, writes, .. } = &request.work else { return None };
-        self.locks.held_by_another(*id, writes.rows().map(|(key, _)| key))
+    /// Waits until every commit that has been decided by now is over.
+    fn wait_for_decided(&self) {
+        let begun = self.sequencer().begun;
+        let mut finished = self.finished();
+        while *finished < begun && self.poison.get().is_none() {
+            finished = self.group_finished.wait(finished).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 }
 
@@ -226,14 +160,9 @@ impl Coordination for LocalCoordinator {
 
     fn commit(&self, mut request: CommitRequest) -> Result<Receipt> {
         loop {
-            let outcome = self.pipeline.submit(
-                request,
-                |group| self.process(group),
-                || Outcome::Done(Err(self.poison.get_or_init(panicked).clone())),
-            );
-            match outcome {
-                Outcome::Done(result) => return result,
-                Outcome::Locked(returned, key) => {
+            match self.pipeline.submit(self, request) {
+                Decision::Done(result) => return result,
+                Decision::Locked(returned, key) => {
                     if let Work::Transaction { id, .. } = &returned.work {
                         let (clock, wait) = (&*self.environment.clock, self.limits.lock_wait);
                         self.locks.pass_by(clock, *id, &key, wait)?;
@@ -251,10 +180,13 @@ impl Coordination for LocalCoordinator {
         reads: &ReadSet,
         keys: &mut dyn Iterator<Item = &Bytes>,
     ) -> Result<Option<Arc<View>>> {
-        // Holding the recent commits keeps the commit section out.
-        let recent = self.recent();
+        self.wait_for_decided();
+        // Nothing is decided meanwhile, so that whatever is published has been
+        // looked at.
+        let sequencer = self.sequencer();
+        let recent = &sequencer.recent;
         let unchanged = from >= recent.floor()
-            && changed_read(&recent, reads, from).is_none()
+            && changed_read(recent, reads, from).is_none()
             && Iterator::all(&mut &mut *keys, |key| !recent.changed(key, from));
         if !unchanged {
             return Ok(None);
@@ -298,96 +230,5 @@ fn read_counter(storage: &dyn Storage, key: &[u8]) -> Result<u64> {
             .try_into()
             .map(u64::from_be_bytes)
             .map_err(|_| Error::corrupted("A store-wide counter is damaged")),
-    }
-}
-
-fn store_failed(cause: &Error) -> Error {
-    Error::new(Code::StoreFailed, "A write to storage failed; open the store again")
-        .with("cause", cause.message())
-        .with("causeCode", cause.code().as_str())
-}
-
-fn panicked() -> Error {
-    Error::new(Code::StoreFailed, "The commit section failed; open the store again")
-}
-
-#[cfg(test)]
-mod tests {
-    use tandem_base::Environment;
-    use tandem_storage::{MemoryStorage, Snapshot, WriteBatch};
-
-    use super::*;
-    use crate::commit::Commit;
-    use crate::derive::{ConflictCause, Derived, Stamp};
-
-    /// Reads like an empty store and cannot write.
-    struct Broken(MemoryStorage);
-
-    impl Storage for Broken {
-        fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-            self.0.get(key)
-        }
-
-        fn snapshot(&self) -> Result<Arc<dyn Snapshot>> {
-            self.0.snapshot()
-        }
-
-        fn write(&self, _: WriteBatch, _: Durability) -> Result<()> {
-            Err(Error::new(Code::StorageError, "on purpose"))
-        }
-
-        fn name(&self) -> &'static str {
-            "broken"
-        }
-
-        fn approximate_size(&self) -> Result<u64> {
-            self.0.approximate_size()
-        }
-    }
-
-    struct Nothing;
-
-    impl Derive for Nothing {
-        fn derive(&self, _: &dyn CommitState, _: &WriteSet, _: Stamp) -> Result<Derived> {
-            Ok(Derived::default())
-        }
-
-        fn conflict(&self, _: ConflictCause, _: &[u8]) -> Error {
-            Error::new(Code::Conflict, "conflict")
-        }
-    }
-
-    impl CommitListener for Nothing {
-        fn committed(&self, _: &[Arc<Commit>]) {}
-    }
-
-    #[test]
-    fn g2_a_first_result_that_was_lost_with_its_group_is_not_replayed() {
-        let coordinator = LocalCoordinator::open(
-            Arc::new(Broken(MemoryStorage::new())),
-            Arc::new(Nothing),
-            Arc::new(Nothing),
-            Environment::simulated(1).0,
-            TransactionLimits::default(),
-            Durability::Sync,
-        )
-        .unwrap();
-        let request = |id| CommitRequest {
-            work: Work::Transaction {
-                id,
-                isolation: Isolation::Serializable,
-                begin: 0,
-                reads: ReadSet::new(1),
-                writes: WriteSet::default(),
-            },
-            options: CommitOptions {
-                idempotency: Some((Bytes::from_static(b"k"), Bytes::new())),
-                ..CommitOptions::default()
-            },
-        };
-        for outcome in coordinator.process(vec![request(1), request(2)]) {
-            let Outcome::Done(result) = outcome else { panic!("nothing is locked") };
-            assert_eq!(result.unwrap_err().code(), Code::StoreFailed);
-        }
     }
 }

@@ -1,16 +1,69 @@
-//! Leader-based group commit.
+//! Leader-based group commit in two stages.
 //!
 //! Whoever arrives while nobody leads, leads: it processes the requests that
 //! are waiting, its own included, on its own thread, so that a lone client
 //! pays no hand-off. Whoever arrives while somebody leads waits in the forming
-//! group. A leader that has finished hands the next group to its first member
-//! instead of serving others while its own caller waits.
+//! group.
+//!
+//! A group is first *decided* and then *written*. At most one group is in each
+//! stage, so a group is decided while the one before it is on its way to the
+//! disk, and groups are written in the order in which they were decided:
+//!
+//! ```text
+//! leader 1   decide ─┬─ write ──────────┐ answer
+//! leader 2           └ decide … decide ─┴─ write ──────────┐ answer
+//! leader 3                                └ decide … decide ─┴─ write
+//! ```
+//!
+//! While a leader waits for the disk it goes on deciding what arrives, so the
+//! group is as large as the wait was long. A leader that begins to write hands
+//! the next group to its first member, instead of serving others while its own
+//! caller waits.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A request on its way through the pipeline, with the place for its answer.
-pub(super) struct Member<Request, Answer> {
-    pub(super) request: Request,
+/// What is done with a group. Never two at once in [`decide`](Self::decide) and
+/// [`seal`](Self::seal), nor in [`write`](Self::write).
+pub(super) trait Stages {
+    type Request;
+    type Answer;
+    /// A group on its way.
+    type Group: Default;
+
+    /// Takes more requests into the group.
+    fn decide(&self, group: &mut Self::Group, requests: Vec<Self::Request>);
+
+    /// The group is complete, and the one before it is written: from now on
+    /// the next one is decided.
+    fn seal(&self, group: &mut Self::Group);
+
+    /// Writes the group and answers its requests in the order of arrival.
+    fn write(&self, group: Self::Group) -> Vec<Self::Answer>;
+
+    /// Answers every member of a group in which something panicked.
+    fn failure(&self) -> Self::Answer;
+}
+
+pub(super) struct Pipeline<S: Stages> {
+    queue: Mutex<Queue<S::Request, S::Answer>>,
+    /// Something happened that a leader waits for.
+    leader: Condvar,
+    max_group: usize,
+}
+
+struct Queue<Request, Answer> {
+    waiting: Vec<Member<Request, Answer>>,
+    /// Somebody decides.
+    led: bool,
+    /// Somebody writes.
+    writing: bool,
+    /// The one who decides sleeps.
+    parked: bool,
+}
+
+struct Member<Request, Answer> {
+    request: Request,
     slot: Arc<Slot<Answer>>,
 }
 
@@ -25,60 +78,70 @@ enum Turn<Answer> {
     Done(Answer),
 }
 
-pub(super) struct Pipeline<Request, Answer> {
-    queue: Mutex<Queue<Request, Answer>>,
-    max_group: usize,
-}
+/// How many have to arrive before a leader that waits for the disk is woken to
+/// decide them: waking it costs about as much as deciding one.
+const WORTH_WAKING: usize = 4;
 
-struct Queue<Request, Answer> {
-    waiting: Vec<Member<Request, Answer>>,
-    led: bool,
-}
-
-impl<Request, Answer> Pipeline<Request, Answer> {
+impl<S: Stages> Pipeline<S> {
     pub(super) fn new(max_group: usize) -> Self {
-        let queue = Mutex::new(Queue { waiting: Vec::new(), led: false });
-        Self { queue, max_group: max_group.max(1) }
+        let queue = Queue { waiting: Vec::new(), led: false, writing: false, parked: false };
+        Self { queue: Mutex::new(queue), leader: Condvar::new(), max_group: max_group.max(1) }
     }
 
-    /// Sends `request` through; `process` answers a whole group, in order. If
-    /// `process` panics, `failure` answers every member of that group.
-    pub(super) fn submit(
-        &self,
-        request: Request,
-        process: impl FnOnce(Vec<Request>) -> Vec<Answer>,
-        failure: impl Fn() -> Answer,
-    ) -> Answer {
+    /// Sends `request` through.
+    pub(super) fn submit(&self, stages: &S, request: S::Request) -> S::Answer {
         let slot = Arc::new(Slot { turn: Mutex::new(Turn::Waiting), changed: Condvar::new() });
         let leads = {
             let mut queue = self.lock();
             queue.waiting.push(Member { request, slot: slot.clone() });
+            if queue.parked && queue.waiting.len() >= WORTH_WAKING {
+                queue.parked = false;
+                self.leader.notify_all();
+            }
             !std::mem::replace(&mut queue.led, true)
         };
         if !leads && let Some(answer) = slot.wait() {
             return answer;
         }
-        self.lead(process, &failure);
+        self.lead(stages);
         // The leader is in its own group, so its answer is there.
-        slot.wait().unwrap_or_else(failure)
+        slot.wait().unwrap_or_else(|| stages.failure())
     }
 
-    /// Processes one group, answers its members and hands the next group on.
-    fn lead(
-        &self,
-        process: impl FnOnce(Vec<Request>) -> Vec<Answer>,
-        failure: &impl Fn() -> Answer,
-    ) {
-        let group: Vec<_> = {
-            let mut queue = self.lock();
-            let size = queue.waiting.len().min(self.max_group);
-            queue.waiting.drain(..size).collect()
-        };
-        let (requests, slots): (Vec<_>, Vec<_>) =
-            group.into_iter().map(|member| (member.request, member.slot)).unzip();
-        let processed =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| process(requests)));
-        let mut answers = processed.unwrap_or_default().into_iter();
+    /// Takes one group through both stages and answers its members.
+    fn lead(&self, stages: &S) {
+        let mut group = S::Group::default();
+        let mut slots = Vec::new();
+        let mut whole = true;
+        let mut queue = self.lock();
+        loop {
+            let room = self.max_group - slots.len();
+            let arrived = queue.waiting.len().min(room);
+            if arrived > 0 {
+                let arrived: Vec<_> = queue.waiting.drain(..arrived).collect();
+                drop(queue);
+                let mut requests = Vec::with_capacity(arrived.len());
+                for member in arrived {
+                    requests.push(member.request);
+                    slots.push(member.slot);
+                }
+                whole &= contained(|| stages.decide(&mut group, requests)).is_some();
+                queue = self.lock();
+            }
+            if !queue.writing {
+                break;
+            }
+            let full = slots.len() == self.max_group;
+            queue.parked = !full && queue.waiting.len() < WORTH_WAKING;
+            if full || queue.parked {
+                queue = self.leader.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+            queue.parked = false;
+        }
+        queue.writing = true;
+        drop(queue);
+
+        whole &= contained(|| stages.seal(&mut group)).is_some();
         let next = {
             let mut queue = self.lock();
             let next = queue.waiting.first().map(|member| member.slot.clone());
@@ -88,14 +151,27 @@ impl<Request, Answer> Pipeline<Request, Answer> {
         if let Some(next) = next {
             next.set(Turn::Lead);
         }
+        let answers = if whole { contained(|| stages.write(group)) } else { None };
+        {
+            let mut queue = self.lock();
+            queue.writing = false;
+            queue.parked = false;
+            self.leader.notify_all();
+        }
+        let mut answers = answers.unwrap_or_default().into_iter();
         for slot in slots {
-            slot.set(Turn::Done(answers.next().unwrap_or_else(failure)));
+            slot.set(Turn::Done(answers.next().unwrap_or_else(|| stages.failure())));
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Queue<Request, Answer>> {
+    fn lock(&self) -> MutexGuard<'_, Queue<S::Request, S::Answer>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// `None` if `stage` panicked.
+fn contained<T>(stage: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(stage)).ok()
 }
 
 impl<Answer> Slot<Answer> {
@@ -121,42 +197,78 @@ impl<Answer> Slot<Answer> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     use super::*;
 
+    /// Numbers requests when they are decided and answers with the number;
+    /// writes must come in that order.
+    #[derive(Default)]
+    struct Numbered {
+        deciding: AtomicBool,
+        writing: AtomicBool,
+        decided: AtomicU64,
+        written: AtomicU64,
+        panic_on: u64,
+    }
+
+    impl Stages for Numbered {
+        type Request = u64;
+        type Answer = Option<(u64, u64)>;
+        type Group = Vec<(u64, u64)>;
+
+        fn decide(&self, group: &mut Self::Group, requests: Vec<u64>) {
+            assert!(!self.deciding.swap(true, Ordering::SeqCst), "one group is decided at a time");
+            for request in requests {
+                group.push((request, self.decided.fetch_add(1, Ordering::SeqCst)));
+            }
+            self.deciding.store(false, Ordering::SeqCst);
+        }
+
+        fn seal(&self, group: &mut Self::Group) {
+            assert!(group.len() <= 7);
+        }
+
+        fn write(&self, group: Self::Group) -> Vec<Self::Answer> {
+            assert!(!self.writing.swap(true, Ordering::SeqCst), "one group is written at a time");
+            let panics = group.iter().any(|(request, _)| *request == self.panic_on);
+            for (_, number) in &group {
+                let written = self.written.fetch_add(1, Ordering::SeqCst);
+                assert_eq!(*number, written, "groups are written as they were decided");
+            }
+            self.writing.store(false, Ordering::SeqCst);
+            assert!(!panics, "on purpose");
+            group.into_iter().map(Some).collect()
+        }
+
+        fn failure(&self) -> Self::Answer {
+            None
+        }
+    }
+
     #[test]
-    fn every_request_is_answered_once_and_by_its_own_answer() {
-        let pipeline = Pipeline::new(7);
-        let groups = AtomicUsize::new(0);
+    fn every_request_is_answered_once_and_groups_are_written_in_order() {
+        let (pipeline, stages) = (Pipeline::new(7), Numbered::default());
         std::thread::scope(|scope| {
-            for thread in 0..8u64 {
-                let (pipeline, groups) = (&pipeline, &groups);
+            for thread in 1..=8u64 {
+                let (pipeline, stages) = (&pipeline, &stages);
                 scope.spawn(move || {
                     for n in 0..500 {
                         let request = thread * 1_000 + n;
-                        let answer = pipeline.submit(
-                            request,
-                            |group: Vec<u64>| {
-                                assert!(group.len() <= 7);
-                                groups.fetch_add(1, Ordering::Relaxed);
-                                group.into_iter().map(|request| request + 1).collect()
-                            },
-                            || 0,
-                        );
-                        assert_eq!(answer, request + 1);
+                        let answer = pipeline.submit(stages, request);
+                        assert_eq!(answer.map(|(request, _)| request), Some(request));
                     }
                 });
             }
         });
-        assert!(groups.load(Ordering::Relaxed) <= 4_000);
+        assert_eq!(stages.written.load(Ordering::SeqCst), 4_000);
     }
 
     #[test]
     fn g9_a_panicking_leader_fails_its_group_and_nobody_else() {
-        let pipeline = Pipeline::<u8, &str>::new(8);
-        let failed = pipeline.submit(1, |_| panic!("on purpose"), || "failed");
-        assert_eq!(failed, "failed");
-        assert_eq!(pipeline.submit(2, |group| vec!["done"; group.len()], || "failed"), "done");
+        let (pipeline, stages) =
+            (Pipeline::new(8), Numbered { panic_on: 1, ..Numbered::default() });
+        assert_eq!(pipeline.submit(&stages, 1), None);
+        assert_eq!(pipeline.submit(&stages, 2), Some((2, 1)));
     }
 }

@@ -5,6 +5,20 @@
 //! same: when its keys take too many bytes, the oldest commits are forgotten
 //! and the *floor* rises above them. A transaction that began below the floor
 //! can no longer be validated and is told that it is too old.
+//!
+//! Entries are kept in *generations*, each an ordered map of what a run of
+//! commits wrote:
+//!
+//! ```text
+//! oldest                                  newest
+//! [ 5..90 ]  [ 91..160 ]  [ 161..240 ]  [ 241..  ]   revisions
+//! ```
+//!
+//! Forgetting drops a whole generation instead of its keys one by one, and a
+//! question about what happened after revision R looks at the generations that
+//! end after R only: a short transaction asks one or two. A generation is
+//! closed when it holds an eighth of everything, so that there are a few
+//! dozen however long the oldest transaction is open.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,26 +28,30 @@ use tandem_storage::KeyRange;
 use crate::write_set::bounds;
 
 pub(super) struct RecentCommits {
-    last_write: BTreeMap<Bytes, u64>,
-    order: VecDeque<(u64, Vec<Bytes>)>,
+    /// Oldest first.
+    generations: VecDeque<Generation>,
     bytes: usize,
     max_bytes: usize,
     floor: u64,
 }
 
-/// What one remembered key costs beyond its bytes: two entries of the maps.
-const OVERHEAD: usize = 96;
+#[derive(Default)]
+struct Generation {
+    last_write: BTreeMap<Bytes, u64>,
+    newest: u64,
+    bytes: usize,
+}
+
+/// What one remembered key costs beyond its bytes.
+const OVERHEAD: usize = 64;
+
+/// The size below which a generation is not closed: about a thousand keys.
+const SMALLEST_GENERATION: usize = 128 << 10;
 
 impl RecentCommits {
     /// An index that knows everything after `revision`.
     pub(super) fn new(revision: u64, max_bytes: usize) -> Self {
-        Self {
-            last_write: BTreeMap::new(),
-            order: VecDeque::new(),
-            bytes: 0,
-            max_bytes,
-            floor: revision,
-        }
+        Self { generations: VecDeque::new(), bytes: 0, max_bytes, floor: revision }
     }
 
     /// Every commit after this revision is remembered.
@@ -41,48 +59,55 @@ impl RecentCommits {
         self.floor
     }
 
-    /// The last commit that wrote `key`, as far as it is remembered.
-    pub(super) fn last_write(&self, key: &[u8]) -> Option<u64> {
-        self.last_write.get(key).copied()
-    }
-
     /// Whether `key` was written after `revision`, which must not be below the
     /// floor.
     pub(super) fn changed(&self, key: &[u8], revision: u64) -> bool {
-        self.last_write(key).is_some_and(|written| written > revision)
+        self.after(revision)
+            .any(|generation| generation.last_write.get(key).is_some_and(|at| *at > revision))
     }
 
     /// A key of `range` that was written after `revision`.
     pub(super) fn changed_in(&self, range: &KeyRange, revision: u64) -> Option<&Bytes> {
-        self.last_write
-            .range::<[u8], _>(bounds(range))
-            .find(|(_, written)| **written > revision)
-            .map(|(key, _)| key)
+        self.after(revision).find_map(|generation| {
+            generation
+                .last_write
+                .range::<[u8], _>(bounds(range))
+                .find(|(_, written)| **written > revision)
+                .map(|(key, _)| key)
+        })
     }
 
-    pub(super) fn record(&mut self, revision: u64, keys: Vec<Bytes>) {
-        for key in &keys {
-            self.bytes += key.len() + OVERHEAD;
-            self.last_write.insert(key.clone(), revision);
+    pub(super) fn record<'a>(&mut self, revision: u64, keys: impl Iterator<Item = &'a Bytes>) {
+        let full = (self.bytes / 8).max(SMALLEST_GENERATION).min(self.max_bytes / 8);
+        if self.generations.back().is_none_or(|newest| newest.bytes >= full) {
+            self.generations.push_back(Generation::default());
         }
-        self.order.push_back((revision, keys));
+        let Some(generation) = self.generations.back_mut() else { return };
+        let before = generation.bytes;
+        generation.newest = revision;
+        for key in keys {
+            if generation.last_write.insert(key.clone(), revision).is_none() {
+                generation.bytes += key.len() + OVERHEAD;
+            }
+        }
+        self.bytes += generation.bytes - before;
     }
 
     /// Forgets what nobody needs (commits up to `oldest_needed`) and what is
     /// over the bound.
     pub(super) fn trim(&mut self, oldest_needed: u64) {
-        while let Some((revision, _)) = self.order.front()
-            && (*revision <= oldest_needed || self.bytes > self.max_bytes)
+        while let Some(oldest) = self.generations.front()
+            && (oldest.newest <= oldest_needed || self.bytes > self.max_bytes)
         {
-            let Some((revision, keys)) = self.order.pop_front() else { break };
-            self.floor = self.floor.max(revision);
-            for key in keys {
-                self.bytes -= key.len() + OVERHEAD;
-                if self.last_write.get(&key) == Some(&revision) {
-                    self.last_write.remove(&key);
-                }
-            }
+            let Some(oldest) = self.generations.pop_front() else { break };
+            self.floor = self.floor.max(oldest.newest);
+            self.bytes -= oldest.bytes;
         }
+    }
+
+    /// The generations with commits after `revision`, newest first.
+    fn after(&self, revision: u64) -> impl Iterator<Item = &Generation> {
+        self.generations.iter().rev().take_while(move |generation| generation.newest > revision)
     }
 }
 
@@ -97,25 +122,47 @@ mod tests {
     #[test]
     fn a_key_written_twice_is_remembered_until_its_last_commit_is_forgotten() {
         let mut recent = RecentCommits::new(0, usize::MAX);
-        recent.record(1, vec![key(1), key(2)]);
-        recent.record(2, vec![key(1)]);
+        recent.record(1, [key(1), key(2)].iter());
+        recent.record(2, [key(1)].iter());
         recent.trim(1);
         assert!(recent.changed(&key(1), 1));
         assert!(!recent.changed(&key(1), 2));
-        assert_eq!(recent.last_write(&key(2)), None);
+        assert!(!recent.changed(&key(2), 1));
         recent.trim(2);
-        assert_eq!((recent.bytes, recent.last_write.len()), (0, 0));
+        assert_eq!((recent.bytes, recent.generations.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_write_shows_whichever_generation_it_is_in() {
+        let mut recent = RecentCommits::new(0, 32 * (1 + OVERHEAD));
+        for revision in 1..=60 {
+            recent.record(revision, [key(revision as u8 % 7)].iter());
+        }
+        assert!(recent.generations.len() > 1);
+        for begin in 0..60u64 {
+            for n in 0..7 {
+                let last = (1..=60).rfind(|revision| revision % 7 == n).unwrap_or_default();
+                assert_eq!(recent.changed(&key(n as u8), begin), last > begin, "{n} after {begin}");
+                let point = KeyRange::point(&key(n as u8));
+                assert_eq!(recent.changed_in(&point, begin).is_some(), last > begin);
+            }
+        }
     }
 
     #[test]
     fn g10_the_index_is_bounded_and_its_floor_tells_what_was_forgotten() {
-        let mut recent = RecentCommits::new(0, 10 * (1 + OVERHEAD));
+        let max = 16 * (1 + OVERHEAD);
+        let mut recent = RecentCommits::new(0, max);
         for revision in 1..=100 {
-            recent.record(revision, vec![key(revision as u8)]);
+            recent.record(revision, [key(revision as u8)].iter());
             recent.trim(0);
+            assert!(recent.bytes <= max);
         }
-        assert_eq!(recent.floor(), 90);
-        assert_eq!(recent.last_write.len(), 10);
+        assert!((84..100).contains(&recent.floor()), "{}", recent.floor());
+        for revision in 1..=100 {
+            let known = recent.changed(&key(revision as u8), revision - 1);
+            assert_eq!(known, revision > recent.floor(), "{revision}");
+        }
         assert_eq!(recent.changed_in(&KeyRange::all(), 99), Some(&key(100)));
         assert_eq!(recent.changed_in(&KeyRange::all(), 100), None);
     }

@@ -1,4 +1,12 @@
 //! The commit section: what one group of commits builds on and produces.
+//!
+//! ```text
+//! published view ── group being written ── this group's earlier members
+//!      base               before                    pending
+//! ```
+//! A [`Section`] is one group while it is decided, a [`Decided`] group is on its
+//! way to the disk, and [`Deciding`] is the state that the next member of a
+//! section builds on.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,7 +14,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use tandem_base::{Error, Result};
-use tandem_storage::{Direction, Durability, Entries, KeyRange, WriteBatch};
+use tandem_storage::{Direction, Entries, KeyRange, WriteBatch};
 
 use crate::commit::Commit;
 use crate::coordination::{CommitOptions, Receipt};
@@ -16,38 +24,112 @@ use crate::local::recent::RecentCommits;
 use crate::view::{Read, View};
 use crate::write_set::bounds;
 
-/// The state after the group's earlier members, and what they add to the batch.
-pub(super) struct Section<'a> {
+/// New values by key; `None` = removed.
+type Pending = BTreeMap<Bytes, Option<Bytes>>;
+
+/// A store-wide state's place in history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Revisions {
+    last: u64,
+    schema: u64,
+}
+
+/// One group while its members are decided.
+pub(super) struct Section {
+    number: u64,
     base: Arc<View>,
-    pending: BTreeMap<Bytes, Option<Bytes>>,
-    recent: &'a mut RecentCommits,
-    revision: u64,
-    schema_revision: u64,
+    before: Option<Arc<Decided>>,
+    start: Revisions,
+    now: Revisions,
+    pending: Pending,
     commits: Vec<Arc<Commit>>,
     log: Vec<Bytes>,
 }
 
-impl<'a> Section<'a> {
-    pub(super) fn new(base: Arc<View>, recent: &'a mut RecentCommits) -> Self {
-        let (revision, schema_revision) = (base.revision(), base.schema_revision());
-        Self {
-            base,
-            pending: BTreeMap::new(),
-            recent,
-            revision,
-            schema_revision,
-            commits: Vec::new(),
-            log: Vec::new(),
-        }
+/// A group whose members are decided and which is not published yet.
+pub(super) struct Decided {
+    /// Groups are numbered as they begin, and written in that order.
+    pub(super) number: u64,
+    start: Revisions,
+    now: Revisions,
+    pending: Pending,
+}
+
+/// What a decided group adds to the store.
+pub(super) struct Outcome {
+    pub(super) decided: Arc<Decided>,
+    /// In revision order.
+    pub(super) commits: Vec<Arc<Commit>>,
+    log: Vec<Bytes>,
+}
+
+impl Section {
+    /// A group on top of `base` and of `before`, which may be in it already.
+    pub(super) fn new(number: u64, base: Arc<View>, before: Option<Arc<Decided>>) -> Self {
+        let start = match &before {
+            Some(before) => before.now,
+            None => Revisions { last: base.revision(), schema: base.schema_revision() },
+        };
+        let (pending, commits, log) = (Pending::new(), Vec::new(), Vec::new());
+        Self { number, base, before, start, now: start, pending, commits, log }
     }
 
+    /// The state after the members so far.
+    pub(super) fn deciding<'a>(&'a mut self, recent: &'a mut RecentCommits) -> Deciding<'a> {
+        Deciding { section: self, recent }
+    }
+
+    /// No more members.
+    pub(super) fn close(self) -> Outcome {
+        let Self { number, start, now, pending, commits, log, .. } = self;
+        Outcome { decided: Arc::new(Decided { number, start, now, pending }), commits, log }
+    }
+}
+
+impl Outcome {
+    /// The group's one batch.
+    pub(super) fn batch(&self) -> WriteBatch {
+        let mut batch = WriteBatch::new();
+        for (commit, encoded) in self.commits.iter().zip(&self.log) {
+            batch.put(keyspace::log_key(commit.revision), encoded.clone());
+        }
+        let Decided { start, now, pending, .. } = &*self.decided;
+        for (key, value) in pending {
+            match value {
+                Some(value) => batch.put(key.clone(), value.clone()),
+                None => batch.delete(key.clone()),
+            }
+        }
+        if now.last != start.last {
+            batch.put(keyspace::LAST_REVISION, now.last.to_be_bytes().to_vec());
+        }
+        if now.schema != start.schema {
+            batch.put(keyspace::SCHEMA_REVISION, now.schema.to_be_bytes().to_vec());
+        }
+        batch
+    }
+
+    /// The revision and the schema revision after the group.
+    pub(super) fn revisions(&self) -> (u64, u64) {
+        (self.decided.now.last, self.decided.now.schema)
+    }
+}
+
+/// What the next member of a section builds on: everything committed before
+/// it, earlier members included.
+pub(super) struct Deciding<'a> {
+    section: &'a mut Section,
+    recent: &'a mut RecentCommits,
+}
+
+impl Deciding<'_> {
     pub(super) fn recent(&self) -> &RecentCommits {
         self.recent
     }
 
     /// The stamp that the next accepted commit gets.
     pub(super) fn stamp(&self, timestamp: u64) -> Stamp {
-        Stamp { revision: self.revision + 1, timestamp }
+        Stamp { revision: self.section.now.last + 1, timestamp }
     }
 
     /// Runs `derive`; a panic in it fails this member and no other.
@@ -67,32 +149,30 @@ impl<'a> Section<'a> {
         options: &CommitOptions,
     ) -> Receipt {
         let Derived { writes, changes, record_changes } = derived;
+        let Section { now, pending, commits, log, .. } = &mut *self.section;
         let schema_changed = writes.iter().any(|(key, _)| key.first() == Some(&keyspace::CATALOG));
-        let mut keys = Vec::with_capacity(writes.len() + 1);
-        for (key, value) in writes {
-            keys.push(key.clone());
-            self.pending.insert(key, value);
-        }
         // Background work that changes neither records nor definitions is not
         // a commit that anybody waits for: it takes no revision.
         if changes.is_empty() && !schema_changed && options.idempotency.is_none() {
-            return Receipt { revision: self.revision, changes: 0, commit: None, replayed: None };
+            pending.extend(writes);
+            return Receipt { revision: now.last, changes: 0, commit: None, replayed: None };
         }
-        self.revision = stamp.revision;
+        now.last = stamp.revision;
         if schema_changed {
-            self.schema_revision = stamp.revision;
+            now.schema = stamp.revision;
         }
-        if let Some((name, payload)) = &options.idempotency {
-            let key = keyspace::idempotency_key(name);
+        let kept = options.idempotency.as_ref().map(|(name, payload)| {
             let first = encode_first_result(stamp, record_changes, payload);
-            keys.push(key.clone());
-            self.pending.insert(key, Some(first));
-        }
+            (keyspace::idempotency_key(name), Some(first))
+        });
+        let keys = writes.iter().chain(&kept).map(|(key, _)| key);
+        self.recent.record(stamp.revision, keys);
+        pending.extend(writes);
+        pending.extend(kept);
         let commit =
             Arc::new(Commit { revision: stamp.revision, timestamp: stamp.timestamp, changes });
-        self.log.push(commit.encode());
-        self.recent.record(stamp.revision, keys);
-        self.commits.push(commit.clone());
+        log.push(commit.encode());
+        commits.push(commit.clone());
         Receipt {
             revision: stamp.revision,
             changes: record_changes,
@@ -100,54 +180,37 @@ impl<'a> Section<'a> {
             replayed: None,
         }
     }
-
-    /// The group's one batch, and its commits in revision order.
-    pub(super) fn finish(self) -> (WriteBatch, u64, u64, Vec<Arc<Commit>>) {
-        let mut batch = WriteBatch::new();
-        for (commit, encoded) in self.commits.iter().zip(self.log) {
-            batch.put(keyspace::log_key(commit.revision), encoded);
-        }
-        for (key, value) in self.pending {
-            match value {
-                Some(value) => batch.put(key, value),
-                None => batch.delete(key),
-            }
-        }
-        if self.revision != self.base.revision() {
-            batch.put(keyspace::LAST_REVISION, self.revision.to_be_bytes().to_vec());
-        }
-        if self.schema_revision != self.base.schema_revision() {
-            batch.put(keyspace::SCHEMA_REVISION, self.schema_revision.to_be_bytes().to_vec());
-        }
-        (batch, self.revision, self.schema_revision, self.commits)
-    }
 }
 
-impl Read for Section<'_> {
+impl Read for Deciding<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        match self.pending.get(key) {
+        let Section { pending, before, base, .. } = &*self.section;
+        let before = || before.as_ref().and_then(|before| before.pending.get(key));
+        match pending.get(key).or_else(before) {
             Some(value) => Ok(value.clone()),
-            None => self.base.get(key),
+            None => base.get(key),
         }
     }
 
     fn scan(&self, range: &KeyRange, direction: Direction) -> Entries<'_> {
-        if self.pending.is_empty() {
-            return self.base.scan(range, direction);
+        let Section { pending, before, base, .. } = &*self.section;
+        let mut entries = base.scan(range, direction);
+        if let Some(before) = before {
+            entries = overlaid(entries, &before.pending, range, direction);
         }
-        overlaid(self.base.scan(range, direction), &self.pending, range, direction)
+        overlaid(entries, pending, range, direction)
     }
 
     fn revision(&self) -> u64 {
-        self.revision
+        self.section.now.last
     }
 
     fn schema_revision(&self) -> u64 {
-        self.schema_revision
+        self.section.now.schema
     }
 }
 
-impl CommitState for Section<'_> {
+impl CommitState for Deciding<'_> {
     fn changed_since(&self, key: &[u8], revision: u64) -> bool {
         revision < self.recent.floor() || self.recent.changed(key, revision)
     }
@@ -156,10 +219,13 @@ impl CommitState for Section<'_> {
 /// `base` with `pending` over it, in key order.
 fn overlaid<'a>(
     base: Entries<'a>,
-    pending: &'a BTreeMap<Bytes, Option<Bytes>>,
+    pending: &'a Pending,
     range: &KeyRange,
     direction: Direction,
 ) -> Entries<'a> {
+    if pending.is_empty() {
+        return base;
+    }
     let own = pending.range::<[u8], _>(bounds(range));
     let own: Box<dyn Iterator<Item = _> + Send + 'a> = match direction {
         Direction::Forward => Box::new(own),
@@ -214,9 +280,4 @@ pub(super) fn decode_first_result(mut bytes: Bytes) -> Result<Receipt> {
     let changes = usize::try_from(bytes.get_u64_le()).unwrap_or(usize::MAX);
     let _timestamp = bytes.get_u64_le();
     Ok(Receipt { revision, changes, commit: None, replayed: Some(bytes) })
-}
-
-/// The stronger of the members' wishes counts for the group.
-pub(super) fn strongest(wishes: impl Iterator<Item = Durability>) -> Durability {
-    wishes.max().unwrap_or_default()
 }

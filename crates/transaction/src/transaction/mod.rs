@@ -17,7 +17,6 @@
 
 mod locking;
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,13 +27,12 @@ use tandem_storage::{Direction, KeyRange};
 use crate::coordination::{CommitOptions, CommitRequest, Coordination, Receipt, Work};
 use crate::guard::GuardCheck;
 use crate::isolation::Isolation;
-use crate::keyspace;
 use crate::merge::Merged;
 use crate::read_set::ReadSet;
 use crate::registry::{ActiveTransaction, TransactionId, expired_error};
 use crate::statistics::Statistics;
 use crate::view::{Read, View};
-use crate::write_set::{RowWrite, WriteSet, bounds};
+use crate::write_set::{DerivedEntries, RowWrite, WriteSet, bounds};
 
 /// How a transaction is begun.
 #[derive(Clone, Debug, Default)]
@@ -85,11 +83,7 @@ pub struct Transaction {
     has_read: std::sync::atomic::AtomicBool,
     status: Status,
     deferred: Option<u64>,
-    recent_rows: Mutex<VecDeque<(u64, Bytes, Option<Bytes>)>>,
 }
-
-/// Rows that a transaction keeps at hand.
-const RECENT_ROWS: usize = 8;
 
 impl Transaction {
     /// Begins a transaction at the newest published revision.
@@ -147,7 +141,6 @@ impl Transaction {
             has_read: false.into(),
             status: Status::Open,
             deferred: None,
-            recent_rows: Mutex::default(),
         }
     }
 
@@ -331,29 +324,8 @@ impl Transaction {
     pub fn get_untracked(&self, key: &[u8]) -> Result<Option<Bytes>> {
         match self.writes.overlay_value(key) {
             Some(own) => Ok(own.clone()),
-            None => self.committed(key),
+            None => self.view.get(key),
         }
-    }
-
-    /// The committed value of `key` in the view. The last few rows are kept,
-    /// because most rows that are written were read just before.
-    fn committed(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        if self.read_only || key.first() != Some(&keyspace::ROW) {
-            return self.view.get(key);
-        }
-        let revision = self.view.revision();
-        let mut rows = self.recent_rows.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, _, value)) =
-            rows.iter().find(|(at, row, _)| *at == revision && &row[..] == key)
-        {
-            return Ok(value.clone());
-        }
-        let value = self.view.get(key)?;
-        if rows.len() == RECENT_ROWS {
-            rows.pop_front();
-        }
-        rows.push_back((revision, Bytes::copy_from_slice(key), value.clone()));
-        Ok(value)
     }
 
     /// Whether the transaction itself has written `key`, row or entry.
@@ -405,7 +377,8 @@ impl Transaction {
     // ---------------------------------------------------------------- writes
 
     /// Writes one row and the index entries that follow, for the own reads of
-    /// this transaction. `current` is the row as [`get_untracked`] shows it.
+    /// this transaction. `current` is the row as [`get_untracked`] shows it;
+    /// `derived` is what the commit may use again.
     ///
     /// Call it inside a [`write_statement`](Self::write_statement).
     ///
@@ -417,9 +390,10 @@ impl Transaction {
         after: Option<Bytes>,
         expected_version: Option<u64>,
         delta: IndexDelta,
+        derived: Option<DerivedEntries>,
     ) {
         let seen_at = self.view.revision();
-        if self.writes.write_row(key, current, seen_at, after, expected_version) {
+        if self.writes.write_row(key, current, seen_at, after, expected_version, derived) {
             self.overlay(delta);
         } else {
             for entry in &delta.removes {

@@ -1,0 +1,203 @@
+//! The newest committed values of keys that are read often.
+//!
+//! An entry says: *this is the value of the key at every revision from `since`
+//! up to the newest one*. A view may use it if it is not older than that; an
+//! older view reads the engine. Two rules keep the sentence true:
+//!
+//! 1. a commit replaces the entries of what it wrote **before** its view is
+//!    published, so no view of it can meet an older value;
+//! 2. a reader that got a value from the engine may leave it here only if
+//!    nobody wrote the key after the reader's revision.
+//!
+//! For the second rule each key belongs to one of [`STRIPES`] locks that hold
+//! the newest revision at which any of their keys was written. Readers that
+//! find what they look for take no lock of ours.
+//!
+//! Only points are kept, never ranges, and only of spaces whose keys are read
+//! again ([`is_cacheable`]). The cache holds copies, so that it never keeps an
+//! engine's block alive.
+//!
+//! It is worth having where the engine's point reads are slow: about 8 µs
+//! against 0.4 µs on the disk engine (`tandem-bench point-read`).
+
+use std::hash::{BuildHasher, Hasher};
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use quick_cache::Weighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use tandem_base::Random;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::keyspace;
+
+const STRIPES: usize = 4_096;
+
+/// What an entry costs beyond the bytes of its key and value.
+const OVERHEAD: usize = 112;
+
+/// Values that are a larger part of the whole cache than this are not kept.
+const LARGEST_PART: u64 = 64;
+
+/// See the [module](self).
+pub(crate) struct CommittedCache {
+    entries: Cache<Bytes, Entry, Weigh, Seeded, DefaultLifecycle<Bytes, Entry>>,
+    hasher: Seeded,
+    written: Box<[Mutex<u64>]>,
+    largest: usize,
+}
+
+#[derive(Clone)]
+struct Entry {
+    since: u64,
+    value: Option<Bytes>,
+}
+
+impl CommittedCache {
+    /// A cache of at most `bytes` (0 = none) over a store whose newest commit
+    /// is `revision`.
+    pub(crate) fn new(bytes: usize, revision: u64, random: &dyn Random) -> Option<Self> {
+        if bytes == 0 {
+            return None;
+        }
+        let hasher = Seeded(random.next_u64());
+        let capacity = bytes as u64;
+        let entries =
+            Cache::with(bytes / 512, capacity, Weigh, hasher.clone(), DefaultLifecycle::default());
+        let written = (0..STRIPES).map(|_| Mutex::new(revision)).collect();
+        let largest = usize::try_from(capacity / LARGEST_PART).unwrap_or(usize::MAX);
+        Some(Self { entries, hasher, written, largest })
+    }
+
+    /// Whether values of that key are kept at all: rows and counters are read
+    /// by key again and again, other spaces are scanned or read once.
+    pub(crate) fn is_cacheable(key: &[u8]) -> bool {
+        matches!(key.first(), Some(&(keyspace::ROW | keyspace::COUNTER)))
+    }
+
+    /// The value of `key` at `revision`, if the cache can tell.
+    pub(crate) fn get(&self, key: &[u8], revision: u64) -> Option<Option<Bytes>> {
+        let entry = self.entries.get(key)?;
+        (entry.since <= revision).then_some(entry.value)
+    }
+
+    /// Takes what the engine answered for `key` at `revision`.
+    pub(crate) fn offer(&self, key: &[u8], revision: u64, value: Option<&Bytes>) {
+        if value.is_some_and(|value| value.len() > self.largest) {
+            return;
+        }
+        let written = self.stripe(key).lock().unwrap_or_else(PoisonError::into_inner);
+        if *written <= revision {
+            let value = value.map(|value| Bytes::copy_from_slice(value));
+            self.entries.insert(Bytes::copy_from_slice(key), Entry { since: revision, value });
+        }
+    }
+
+    /// Takes what a commit wrote, before the view of `revision` is published.
+    pub(crate) fn commit(&self, revision: u64, key: &Bytes, value: Option<Bytes>) {
+        let mut written = self.stripe(key).lock().unwrap_or_else(PoisonError::into_inner);
+        *written = revision;
+        if value.as_ref().is_some_and(|value| value.len() > self.largest) {
+            self.entries.remove(&key[..]);
+        } else {
+            // Only what is there already: writing alone does not make a key hot.
+            let _ = self.entries.replace(key.clone(), Entry { since: revision, value }, true);
+        }
+    }
+
+    fn stripe(&self, key: &[u8]) -> &Mutex<u64> {
+        let hash = self.hasher.hash_one(key);
+        &self.written[(hash >> 32) as usize % STRIPES]
+    }
+}
+
+#[derive(Clone)]
+struct Weigh;
+
+impl Weighter<Bytes, Entry> for Weigh {
+    fn weight(&self, key: &Bytes, entry: &Entry) -> u64 {
+        (key.len() + entry.value.as_ref().map_or(0, Bytes::len) + OVERHEAD) as u64
+    }
+}
+
+/// XXH3 from a seed: the seed is drawn per store, so that clients cannot choose
+/// keys that collide, and from the environment, so that a run can be repeated.
+#[derive(Clone)]
+struct Seeded(u64);
+
+impl BuildHasher for Seeded {
+    type Hasher = Hash;
+
+    fn build_hasher(&self) -> Hash {
+        Hash(self.0)
+    }
+}
+
+struct Hash(u64);
+
+impl Hasher for Hash {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64_with_seed(bytes, self.0);
+    }
+
+    fn write_usize(&mut self, length: usize) {
+        self.0 = self.0.rotate_left(7) ^ length as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tandem_base::SeededRandom;
+
+    use super::*;
+
+    fn cache(bytes: usize) -> CommittedCache {
+        CommittedCache::new(bytes, 0, &SeededRandom::new(1)).expect("more than nothing")
+    }
+
+    fn row(name: &str) -> Bytes {
+        [&[keyspace::ROW][..], name.as_bytes()].concat().into()
+    }
+
+    fn value(text: &'static str) -> Option<Bytes> {
+        Some(Bytes::from_static(text.as_bytes()))
+    }
+
+    #[test]
+    fn an_older_view_never_meets_a_newer_value() {
+        let cache = cache(1 << 20);
+        cache.offer(&row("a"), 3, value("old").as_ref());
+        assert_eq!(cache.get(&row("a"), 3), Some(value("old")));
+        assert_eq!(cache.get(&row("a"), 2), None, "nobody knows when it was written");
+        cache.commit(5, &row("a"), value("new"));
+        assert_eq!(cache.get(&row("a"), 4), None);
+        assert_eq!(cache.get(&row("a"), 5), Some(value("new")));
+        cache.commit(6, &row("a"), None);
+        assert_eq!(cache.get(&row("a"), 6), Some(None), "it is known to be deleted");
+    }
+
+    #[test]
+    fn a_slow_reader_cannot_leave_a_value_that_was_overwritten_meanwhile() {
+        let cache = cache(1 << 20);
+        cache.commit(7, &row("a"), value("new"));
+        cache.offer(&row("a"), 6, value("old").as_ref());
+        assert_eq!(cache.get(&row("a"), 7), None);
+        cache.offer(&row("a"), 7, value("new").as_ref());
+        assert_eq!(cache.get(&row("a"), 8), Some(value("new")));
+    }
+
+    #[test]
+    fn g10_the_cache_stays_within_its_bytes() {
+        let cache = cache(64 << 10);
+        for n in 0..10_000 {
+            cache.offer(&row(&n.to_string()), 1, Some(&Bytes::from(vec![0; 100])));
+        }
+        assert!(cache.entries.weight() <= 64 << 10);
+        cache.offer(&row("large"), 1, Some(&Bytes::from(vec![0; 2_000])));
+        assert_eq!(cache.get(&row("large"), 1), None, "one value does not displace many");
+    }
+}

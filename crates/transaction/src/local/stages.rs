@@ -1,0 +1,219 @@
+//! What happens to a group: validate, derive and append each member, then one
+//! write with one sync, then publish.
+
+use bytes::Bytes;
+use tandem_base::{Code, Error, Result};
+use tandem_storage::{Durability, WriteBatch};
+
+use crate::cache::CommittedCache;
+use crate::coordination::{CommitOptions, CommitRequest, Receipt, Work};
+use crate::derive::CommitState;
+use crate::isolation::Isolation;
+use crate::keyspace;
+use crate::local::coordinator::{LocalCoordinator, Sequencer};
+use crate::local::pipeline::Stages;
+use crate::local::section::{Deciding, Outcome, Section, decode_first_result};
+use crate::local::validate::Validation;
+use crate::read_set::ReadSet;
+use crate::statistics::Statistics;
+use crate::view::{Read, View};
+use crate::write_set::WriteSet;
+
+/// What became of a request.
+pub(super) enum Decision {
+    Done(Result<Receipt>),
+    /// A record to be written is locked by another transaction: wait, then
+    /// come again.
+    Locked(Box<CommitRequest>, Bytes),
+}
+
+/// A group on its way through the stages.
+#[derive(Default)]
+pub(super) struct Group {
+    decisions: Vec<Decision>,
+    /// The strongest that a member asked for.
+    durability: Option<Durability>,
+    section: Option<Section>,
+    outcome: Option<Outcome>,
+}
+
+impl Stages for LocalCoordinator {
+    type Request = CommitRequest;
+    type Answer = Decision;
+    type Group = Group;
+
+    fn decide(&self, group: &mut Group, requests: Vec<CommitRequest>) {
+        if let Some(error) = self.poison() {
+            let refused = requests.iter().map(|_| Decision::Done(Err(error.clone())));
+            group.decisions.extend(refused);
+            return;
+        }
+        let timestamp = self.environment.clock.now_ms();
+        let mut sequencer = self.sequencer();
+        let section = group.section.get_or_insert_with(|| self.begin(&mut sequencer));
+        let mut state = section.deciding(&mut sequencer.recent);
+        for request in requests {
+            let wish = request.options.durability.unwrap_or(self.durability);
+            group.durability = group.durability.max(Some(wish));
+            group.decisions.push(self.commit_one(&mut state, request, timestamp));
+        }
+    }
+
+    fn seal(&self, group: &mut Group) {
+        if let Some(section) = group.section.take() {
+            let outcome = section.close();
+            self.sequencer().head = Some(outcome.decided.clone());
+            group.outcome = Some(outcome);
+        }
+    }
+
+    fn write(&self, group: Group) -> Vec<Decision> {
+        let Group { mut decisions, durability, outcome, .. } = group;
+        let Some(outcome) = outcome else { return decisions };
+        let durable_revision = self.published().revision();
+        if let Err(error) = self.write_and_publish(&outcome, durability.unwrap_or_default()) {
+            // A first result that was kept before this group stands; one that
+            // was to be written with it, or with the failed group before it, is
+            // as lost as its commit.
+            let stands = |receipt: &Receipt| {
+                receipt.replayed.is_some() && receipt.revision <= durable_revision
+            };
+            for decision in &mut decisions {
+                if matches!(decision, Decision::Done(Ok(receipt)) if !stands(receipt)) {
+                    *decision = Decision::Done(Err(error.clone()));
+                }
+            }
+        }
+        self.finish(outcome.decided.number);
+        decisions
+    }
+
+    fn failure(&self) -> Decision {
+        Decision::Done(Err(self.set_poison(|| {
+            Error::new(Code::StoreFailed, "The commit section failed; open the store again")
+        })))
+    }
+}
+
+impl LocalCoordinator {
+    /// A new group on top of everything decided so far.
+    fn begin(&self, sequencer: &mut Sequencer) -> Section {
+        sequencer.begun += 1;
+        let finished = *self.finished();
+        sequencer.head.take_if(|head| head.number <= finished);
+        // In this order: a transaction that begins meanwhile has this view or a
+        // newer one.
+        let base = self.published();
+        let oldest = self.registry.oldest_revision().unwrap_or(base.revision());
+        sequencer.recent.trim(oldest.min(base.revision()));
+        Section::new(sequencer.begun, base, sequencer.head.clone())
+    }
+
+    fn write_and_publish(&self, outcome: &Outcome, durability: Durability) -> Result<()> {
+        if let Some(error) = self.poison() {
+            return Err(error.clone());
+        }
+        let batch = outcome.batch();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        Statistics::add(&self.statistics.groups, 1);
+        let written = self.cacheable(&batch);
+        let (revision, schema_revision) = outcome.revisions();
+        let snapshot = self
+            .storage
+            .write(batch, durability)
+            .and_then(|()| self.storage.snapshot())
+            .map_err(|cause| self.set_poison(|| store_failed(&cause)))?;
+        if let Some(cache) = &self.cache {
+            written.into_iter().for_each(|(key, value)| cache.commit(revision, &key, value));
+        }
+        self.publish(View::new(revision, schema_revision, snapshot));
+        Statistics::add(&self.statistics.commits, outcome.commits.len() as u64);
+        self.listener.committed(&outcome.commits);
+        Ok(())
+    }
+
+    /// What the cache has to learn of a batch.
+    fn cacheable(&self, batch: &WriteBatch) -> Vec<(Bytes, Option<Bytes>)> {
+        if self.cache.is_none() {
+            return Vec::new();
+        }
+        let operations = batch.operations().iter();
+        operations
+            .filter(|operation| CommittedCache::is_cacheable(operation.key()))
+            .map(|operation| (operation.key().clone(), operation.value().cloned()))
+            .collect()
+    }
+
+    /// Validate, derive, append: one member of a group.
+    fn commit_one(
+        &self,
+        state: &mut Deciding<'_>,
+        request: CommitRequest,
+        timestamp: u64,
+    ) -> Decision {
+        if let Some(key) = self.locked_by_another(&request) {
+            return Decision::Locked(Box::new(request), key);
+        }
+        let CommitRequest { work, options } = request;
+        Decision::Done(match self.first_result(state, &options) {
+            Err(error) => Err(error),
+            Ok(Some(first)) => Ok(first),
+            Ok(None) => {
+                let stamp = state.stamp(timestamp);
+                let derived = match work {
+                    Work::Maintenance(step) => state.contain(|state| step(state, stamp)),
+                    Work::Transaction { isolation, begin, reads, writes, .. } => {
+                        self.validate(state, isolation, begin, &reads, &writes).and_then(|()| {
+                            state.contain(|state| self.derive.derive(state, &writes, stamp))
+                        })
+                    }
+                };
+                derived.map(|derived| state.append(stamp, derived, &options))
+            }
+        })
+    }
+
+    fn validate(
+        &self,
+        state: &Deciding<'_>,
+        isolation: Isolation,
+        begin: u64,
+        reads: &ReadSet,
+        writes: &WriteSet,
+    ) -> Result<()> {
+        if writes.is_empty() {
+            // Committed for its idempotency key only: what it read was true
+            // when it began.
+            return Ok(());
+        }
+        Validation {
+            recent: state.recent(),
+            state,
+            derive: &*self.derive,
+            statistics: &self.statistics,
+        }
+        .check(isolation, begin, reads, writes)
+    }
+
+    fn first_result(
+        &self,
+        state: &dyn CommitState,
+        options: &CommitOptions,
+    ) -> Result<Option<Receipt>> {
+        let Some((name, _)) = &options.idempotency else { return Ok(None) };
+        state.get(&keyspace::idempotency_key(name))?.map(decode_first_result).transpose()
+    }
+
+    fn locked_by_another(&self, request: &CommitRequest) -> Option<Bytes> {
+        let Work::Transaction { id, writes, .. } = &request.work else { return None };
+        self.locks.held_by_another(*id, writes.rows().map(|(key, _)| key))
+    }
+}
+
+fn store_failed(cause: &Error) -> Error {
+    Error::new(Code::StoreFailed, "A write to storage failed; open the store again")
+        .with("cause", cause.message())
+        .with("causeCode", cause.code().as_str())
+}
