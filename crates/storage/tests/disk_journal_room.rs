@@ -1,6 +1,8 @@
 //! Blocks that the disk engine writes ahead of its journal never reach into a
 //! batch, however writers, new journals and kills fall together.
 
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
+
 use std::path::Path;
 
 use tandem_storage::{DiskOptions, DiskStorage, Durability, Storage, WriteBatch};
