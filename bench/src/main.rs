@@ -23,6 +23,7 @@ mod peer;
 mod peers;
 mod random;
 mod report;
+mod slow_disk;
 mod statistics;
 mod workload;
 

@@ -26,7 +26,8 @@ pub trait Group {
 /// Every group, in the order of a full run.
 pub fn all() -> Vec<Box<dyn Group>> {
     vec![
-        Box::new(transfer::Durable),
+        Box::new(transfer::Durable::HERE),
+        Box::new(transfer::Durable::SLOW),
         Box::new(transfer::Relaxed),
         Box::new(point_read::PointRead),
         Box::new(index_read::IndexRead),

@@ -1,6 +1,7 @@
 //! Transfers: what a commit costs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tandem_storage::Durability;
 
@@ -12,10 +13,33 @@ use crate::peers::raw::{Raw, Sync};
 use crate::peers::sqlite::{Sharing, Sqlite, Synchronous};
 use crate::peers::tandem::{Recorded, Tandem, record_transfers};
 use crate::report::Report;
+use crate::slow_disk::SlowDisk;
 use crate::workload::Transfers;
 
 /// Every acknowledged transfer survives a power cut.
-pub struct Durable;
+pub struct Durable {
+    name: &'static str,
+    about: &'static str,
+    /// How much longer than here a sync takes.
+    sync_delay: Option<Duration>,
+}
+
+impl Durable {
+    /// On this machine's disk.
+    pub const HERE: Self = Self {
+        name: "transfer-durable",
+        about: "2 reads, 2 updates, 1 insert, three indexes; acknowledged when it survives a \
+                power cut",
+        sync_delay: None,
+    };
+
+    /// Where the sync dominates.
+    pub const SLOW: Self = Self {
+        name: "transfer-durable-slow-disk",
+        about: "the same transfer, every sync of every peer taking 2 ms longer",
+        sync_delay: Some(Duration::from_millis(2)),
+    };
+}
 
 /// Transfers survive the death of the process.
 pub struct Relaxed;
@@ -24,11 +48,11 @@ const RECORDED_TRANSFERS: usize = 2_000;
 
 impl Group for Durable {
     fn name(&self) -> &'static str {
-        "transfer-durable"
+        self.name
     }
 
     fn about(&self) -> &'static str {
-        "2 reads, 2 updates, 1 insert, three indexes; acknowledged when it survives a power cut"
+        self.about
     }
 
     fn run(&self, context: &Context) -> Result<Report> {
@@ -57,6 +81,7 @@ impl Group for Durable {
         lines.add("sqlite, connection each", &one_each, *many);
         lines.add("sqlite, one connection", &peer(sqlite(Sharing::OneForAll)?), *many);
 
+        let _slow = self.sync_delay.map(SlowDisk::new);
         Ok(lines
             .measure(self)?
             .ratio("tandem", "raw", Some(0.7))
