@@ -31,6 +31,7 @@ use crate::frame::{self, Frame};
 use crate::heartbeat::{Beat, Heartbeat};
 use crate::outbox::{Closing, Next, Outbox};
 use crate::peer::Peer;
+use crate::shared::Shared;
 use crate::shutdown::{Phase, ShutdownSignal};
 
 /// Requests read ahead of the one in progress.
@@ -53,6 +54,7 @@ where
         ahead: VecDeque::new(),
         heartbeat,
         shutdown: peer.shutdown_signal(),
+        shared: peer.shared.clone(),
         outbox: outbox.clone(),
         end: None,
     };
@@ -94,6 +96,7 @@ struct Wire<S> {
     ahead: VecDeque<Frame>,
     heartbeat: Heartbeat,
     shutdown: ShutdownSignal,
+    shared: Arc<Shared>,
     outbox: Arc<Outbox>,
     end: Option<End>,
 }
@@ -139,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 Phase::Closing => self.end_with(End::Close(Closing::SERVER_SHUTDOWN)),
             },
             beat = self.heartbeat.due() => match beat {
-                Beat::Ping => self.outbox.send(frame::ping(crate::clock::now_ms())),
+                Beat::Ping => self.outbox.send(frame::ping(self.shared.now_ms())),
                 // A full queue is our own delay; the pong may be behind it.
                 Beat::Dead if !room => self.heartbeat.reading_resumed(),
                 Beat::Dead => self.end_with(End::Close(Closing::HEARTBEAT)),

@@ -18,7 +18,6 @@
 //! [`Server::start`] runs a server inside any tokio program; `tandem serve` is
 //! a thin shell around it.
 
-mod clock;
 mod config;
 mod connection;
 mod connections;

@@ -55,6 +55,12 @@ impl Shared {
         })
     }
 
+    /// Milliseconds since the Unix epoch, by the store's clock: for what the
+    /// server tells its clients.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.store.environment().clock.now_ms()
+    }
+
     /// Counts one request of that address against the rate limit.
     ///
     /// # Errors
