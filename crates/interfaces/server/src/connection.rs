@@ -67,6 +67,9 @@ where
     while wire.goes_on() {
         let Some(frame) = wire.ahead.pop_front() else {
             tokio::select! {
+                // Decided, not drawn, so that a seed replays a run. Nobody
+                // starves: every request ends with `attend`.
+                biased;
                 () = wire.advance() => {}
                 // Safe to cancel: waiting holds nothing.
                 () = peer.woken() => wire.drive(peer.attend()).await,
@@ -132,7 +135,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     async fn advance(&mut self) {
         let room = self.ahead.len() < READ_AHEAD;
         tokio::select! {
-            message = self.stream.next(), if room => self.accept(message),
+            // What is rare comes first, so that a busy client delays neither.
+            // A pong that is there already comes before giving up.
+            biased;
             phase = self.shutdown.changed() => match phase {
                 Phase::Running => {}
                 Phase::Grace(time) => {
@@ -141,6 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 }
                 Phase::Closing => self.end_with(End::Close(Closing::SERVER_SHUTDOWN)),
             },
+            message = self.stream.next(), if room => self.accept(message),
             beat = self.heartbeat.due() => match beat {
                 Beat::Ping => self.outbox.send(frame::ping(self.shared.now_ms())),
                 // A full queue is our own delay; the pong may be behind it.

@@ -112,6 +112,7 @@ impl Peer {
     /// cancel: it changes nothing.
     pub(crate) async fn woken(&mut self) {
         tokio::select! {
+            biased;
             () = self.session.due() => {}
             () = self.subscriptions.woken(&self.outbox) => {}
         }

@@ -148,6 +148,7 @@ impl Subscriptions {
             self.active.values().any(|active| matches!(active.kind, Kind::Changes(_)));
         let held_back = self.held_back;
         tokio::select! {
+            biased;
             changed = self.published.changed() => {
                 if changed.is_err() {
                     std::future::pending::<()>().await;
