@@ -36,12 +36,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config, store: Store, feed: Feed) -> Arc<Self> {
+    pub(crate) fn new(config: Config, store: Store, feed: Feed, workers: Workers) -> Arc<Self> {
         Arc::new(Self {
             rate: config.rate_limit.map(RateLimiter::new),
             config,
             store,
-            workers: Workers::new(),
+            workers,
             connections: Connections::default(),
             addresses: ConnectionsPerAddress::default(),
             shutdown: Shutdown::new(),
