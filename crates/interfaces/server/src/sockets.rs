@@ -66,9 +66,15 @@ impl SocketServer {
         }
     }
 
-    /// Asks every connection to end, after a `grace` in which clients are told.
+    /// Asks every connection to end: at once without a `grace`; with one,
+    /// clients are told, and served until [`close`](Self::close).
     pub fn stop(&self, grace: Duration) {
         self.shared.shutdown.request(grace);
+    }
+
+    /// Ends the grace.
+    pub fn close(&self) {
+        self.shared.shutdown.close();
     }
 }
 
