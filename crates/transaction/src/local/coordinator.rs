@@ -110,8 +110,13 @@ impl LocalCoordinator {
         let base = self.published();
         let durable_revision = base.revision();
         recent.trim(self.registry.oldest_revision().unwrap_or_else(|| base.revision()));
-        let wishes = group.iter().map(|request| request.options.durability);
-        let durability = strongest(wishes.map(|wish| wish.unwrap_or(self.durability)));
+        let wishes: Vec<_> = group
+            .iter()
+            .map(|request| {
+                let is_background = matches!(request.work, Work::Maintenance(_));
+                (is_background, request.options.durability.unwrap_or(self.durability))
+            })
+            .collect();
         let timestamp = self.environment.clock.now_ms();
 
         let mut section = Section::new(base, &mut recent);
@@ -120,6 +125,13 @@ impl LocalCoordinator {
             .map(|request| self.commit_one(&mut section, request, timestamp))
             .collect();
 
+        // Background work may be lost and done again as long as nobody can
+        // notice. Once it takes a revision it is a commit like any other.
+        let wishes = wishes.into_iter().zip(&outcomes).map(|((is_background, wish), outcome)| {
+            let is_commit = matches!(outcome, Outcome::Done(Ok(Receipt { commit: Some(_), .. })));
+            if is_background && is_commit { wish.max(self.durability) } else { wish }
+        });
+        let durability = strongest(wishes);
         let (batch, revision, schema_revision, commits) = section.finish();
         if batch.is_empty() {
             return outcomes;
