@@ -30,7 +30,7 @@ pub(crate) async fn operate(world: Rc<World>) {
 async fn act(world: &World) {
     let dice = &world.core.dice;
     let power = world.plan.durability == Durability::Sync;
-    match dice.below(12) {
+    match dice.below(15) {
         0..=2 => {
             for cable in world.core.cables() {
                 if dice.chance(30) {
@@ -57,9 +57,9 @@ async fn act(world: &World) {
             cut_power(world, Some(point)).await;
         }
         8 => restart_after_kill(world).await,
-        9 => break_disk(world, power).await,
-        10 => stop_gracefully(world).await,
-        11 if world.plan.weather.read_errors => {
+        12 | 13 => break_disk(world, power).await,
+        14 => stop_gracefully(world).await,
+        9..=11 if world.plan.weather.read_errors => {
             world.core.tally().happened("read errors armed");
             let nth = dice.between(1, 60);
             world.with_server(|running| running.engine.fail(Point::Read, nth, Times::Once));

@@ -35,7 +35,7 @@ pub(crate) enum Role {
     Burst,
     Administrator,
     Follower { slow: bool },
-    Watcher,
+    Watcher { slow: bool },
 }
 
 /// How often things go wrong.
@@ -102,7 +102,8 @@ impl Plan {
             Role::Administrator,
             Role::Follower { slow: false },
             Role::Follower { slow: true },
-            Role::Watcher,
+            Role::Watcher { slow: false },
+            Role::Watcher { slow: true },
         ];
         roles.extend((0..dice.between(4, 7)).map(|_| *dice.pick(&others)));
         Self {
@@ -111,7 +112,7 @@ impl Plan {
             change_log,
             config,
             roles,
-            turns: dice.below(10) + 6,
+            turns: *dice.pick(&[6, 12, 25, 40]),
             work: dice.millis(3_000, 9_000),
             weather: Weather::draw(dice),
         }

@@ -115,7 +115,7 @@ async fn story(world: &Rc<World>) {
     drop(founder);
     world.executor.spawn(maintain(world.clone()));
     for (number, role) in world.plan.roles.clone().into_iter().enumerate() {
-        let writes = !matches!(role, Role::Follower { .. } | Role::Watcher);
+        let writes = !matches!(role, Role::Follower { .. } | Role::Watcher { .. });
         let client = Client::new(world.clone(), number as u64 + 1);
         let ends = world.clone();
         world.client_begins(writes);

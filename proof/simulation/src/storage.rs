@@ -25,7 +25,7 @@ pub enum Defect {
     AcknowledgesEarly,
     /// It forgets one index entry in a hundred.
     LosesIndexEntries,
-    /// It forgets one change-log entry in fifty.
+    /// It forgets one change-log entry in eight.
     LosesLogEntries,
     /// A power cut leaves half of a batch.
     TearsBatches,
@@ -67,7 +67,7 @@ impl Watched {
             let space = operation.key().first().copied().unwrap_or(0);
             let lost = match self.defect {
                 Defect::LosesIndexEntries => space == keyspace::INDEX && self.nth(100),
-                Defect::LosesLogEntries => space == keyspace::LOG && self.nth(50),
+                Defect::LosesLogEntries => space == keyspace::LOG && self.nth(8),
                 Defect::LosesUpdates => space == keyspace::ROW && self.nth(50),
                 _ => false,
             };

@@ -59,6 +59,7 @@ pub(crate) fn queries() -> Vec<(&'static str, Value)> {
             "rich",
             json!({ "bucket": "accounts", "sort": "id", "filter": { "balance": { "$gte": BALANCE } } }),
         ),
+        ("everything", json!({ "bucket": "items", "sort": "id" })),
         ("reds", json!({ "bucket": "items", "sort": "id", "filter": { "color": "red" } })),
     ]
 }
@@ -67,7 +68,8 @@ pub(crate) fn queries() -> Vec<(&'static str, Value)> {
 pub(crate) fn query_matches(query: &str, record: &Value) -> bool {
     match query {
         "rich" => record["balance"].as_i64().is_some_and(|balance| balance >= BALANCE),
-        _ => record["color"] == "red",
+        "reds" => record["color"] == "red",
+        _ => true,
     }
 }
 

@@ -25,9 +25,20 @@ fn two_accounts(client: &Client) -> (Value, Value) {
 async fn by_transaction(client: &mut Client) {
     let level = client.any_level();
     let Ok(open) = client.begin(level).await else { return };
-    match transfer(client, &open).await {
+    if client.world.core.dice.chance(15) {
+        // Another one of the same connection, begun later and ended earlier.
+        let level = client.any_level();
+        if let Ok(other) = client.begin(level).await {
+            settle(client, &other).await;
+        }
+    }
+    settle(client, &open).await;
+}
+
+async fn settle(client: &mut Client, open: &Open) {
+    match transfer(client, open).await {
         Ok(true) => {}
-        Ok(false) | Err(Failure::Refused(_)) => client.give_up(&open).await,
+        Ok(false) | Err(Failure::Refused(_)) => client.give_up(open).await,
         // Whether it was committed does not matter: the sum stands.
         Err(Failure::Lost) => {}
     }

@@ -55,7 +55,7 @@ impl Client {
             Role::Burst => burst::run(&mut self).await,
             Role::Administrator => definitions::run(&mut self).await,
             Role::Follower { slow } => follower::run(&mut self, slow).await,
-            Role::Watcher => watcher::run(&mut self).await,
+            Role::Watcher { slow } => watcher::run(&mut self, slow).await,
         }
     }
 

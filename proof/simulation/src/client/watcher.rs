@@ -17,8 +17,11 @@ struct Watcher {
     result: Value,
 }
 
-pub(super) async fn run(client: &mut Client) {
-    let (query, bucket) = *client.world.core.dice.pick(&[("rich", "accounts"), ("reds", "items")]);
+const QUERIES: [(&str, &str); 3] =
+    [("rich", "accounts"), ("reds", "items"), ("everything", "items")];
+
+pub(super) async fn run(client: &mut Client, slow: bool) {
+    let (query, bucket) = QUERIES[client.world.core.dice.below(QUERIES.len())];
     let mut watcher = Watcher { query, bucket, since: 0, result: Value::Null };
     loop {
         watcher.since = client.world.core.history().newest();
@@ -26,7 +29,7 @@ pub(super) async fn run(client: &mut Client) {
             Ok(mut answer) => {
                 watcher.take(client, answer["data"].take());
                 client.happened("queries watched");
-                if watcher.watch(client).await {
+                if watcher.watch(client, slow).await {
                     return;
                 }
                 client.hang_up();
@@ -38,9 +41,12 @@ pub(super) async fn run(client: &mut Client) {
 
 impl Watcher {
     /// Until the end (true) or until the subscription is over.
-    async fn watch(&mut self, client: &mut Client) -> bool {
+    async fn watch(&mut self, client: &mut Client, slow: bool) -> bool {
         let mut stale = Duration::ZERO;
         loop {
+            if slow && client.world.core.dice.chance(20) && !client.world.is_over() {
+                sleep(client.world.core.dice.millis(500, 4_500)).await;
+            }
             let wait = Duration::from_millis(500);
             match client.connected().await.push(wait).await {
                 Err(Failure::Lost | Failure::Refused(_)) => return false,
@@ -49,7 +55,10 @@ impl Watcher {
                     client.happened("results pushed");
                     stale = Duration::ZERO;
                 }
-                Ok(Some(push)) if push["data"]["event"] == "resync" => return false,
+                Ok(Some(push)) if push["data"]["event"] == "resync" => {
+                    client.happened("subscriptions cut");
+                    return false;
+                }
                 Ok(Some(push)) => client.violation(format!("an unexpected push {push}")),
                 Ok(None) => {
                     let newest = client.world.core.history().newest();
