@@ -60,9 +60,11 @@ async fn act(world: &World) {
         12 | 13 => break_disk(world, power).await,
         14 => stop_gracefully(world).await,
         9..=11 if world.plan.weather.read_errors => {
-            world.core.tally().happened("read errors armed");
-            let nth = dice.between(1, 60);
-            world.with_server(|running| running.engine.fail(Point::Read, nth, Times::Once));
+            for _ in 0..dice.between(1, 6) {
+                world.core.tally().happened("read errors armed");
+                let nth = dice.between(1, 400);
+                world.with_server(|running| running.engine.fail(Point::Read, nth, Times::Once));
+            }
         }
         _ => {}
     }

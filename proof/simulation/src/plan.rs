@@ -81,7 +81,7 @@ impl Plan {
         config.heartbeat =
             Heartbeat { interval: Duration::from_secs(3), timeout: Duration::from_secs(2) };
         config.backpressure = Backpressure {
-            max_buffered_bytes: *dice.pick(&[3_000, 20_000, 1 << 20]),
+            max_buffered_bytes: *dice.pick(&[1_500, 5_000, 1 << 20]),
             high_water_mark: 0.5,
         };
         config.store.ttl_check_interval = ttl_check_interval;

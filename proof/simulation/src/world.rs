@@ -113,13 +113,18 @@ impl World {
         self.server.borrow().as_ref().map(look)
     }
 
-    /// A new connection, unless nobody answers.
-    pub(crate) fn dial(&self) -> Option<End> {
+    /// A new connection, unless nobody answers. To a client that does not read,
+    /// little is on its way.
+    pub(crate) fn dial(&self, slow: bool) -> Option<End> {
         let mut server = self.server.borrow_mut();
         let running = server.as_mut().filter(|_| !self.core.is_powerless())?;
         let number = self.cables.get() + 1;
         self.cables.set(number);
-        let (cable, near, far) = network::cable(&self.core, number, self.plan.weather.quality);
+        let mut quality = self.plan.weather.quality;
+        if slow {
+            quality.room = quality.room.min(400);
+        }
+        let (cable, near, far) = network::cable(&self.core, number, quality);
         self.core.plug(cable);
         self.core.event("dial", number, b"");
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -70,8 +70,8 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Connects and waits for the welcome.
-    pub(crate) async fn open(world: &Rc<World>, client: u64) -> Option<Self> {
-        let socket = world.dial()?;
+    pub(crate) async fn open(world: &Rc<World>, client: u64, slow: bool) -> Option<Self> {
+        let socket = world.dial(slow)?;
         let mut connection = Self {
             world: world.clone(),
             client,

@@ -28,7 +28,7 @@ enum Over {
     Finished,
 }
 
-pub(super) async fn run(client: &mut Client, slow: bool) {
+pub(super) async fn run(client: &mut Client) {
     let dice = &client.world.core.dice;
     let buckets = match dice.below(3) {
         0 => None,
@@ -38,7 +38,7 @@ pub(super) async fn run(client: &mut Client, slow: bool) {
     let position = dice.chance(70).then_some(0);
     let mut follower = Follower { position, buckets, silent: Duration::ZERO };
     while let Some(id) = follower.subscribe(client).await {
-        match follower.follow(client, &id, slow).await {
+        match follower.follow(client, &id).await {
             Over::Finished => return,
             Over::Lost => client.hang_up(),
             Over::Resync => {
@@ -84,9 +84,9 @@ impl Follower {
         }
     }
 
-    async fn follow(&mut self, client: &mut Client, id: &str, slow: bool) -> Over {
+    async fn follow(&mut self, client: &mut Client, id: &str) -> Over {
         loop {
-            if slow && client.world.core.dice.chance(30) && !client.world.is_over() {
+            if client.slow && client.world.core.dice.chance(30) && !client.world.is_over() {
                 // Not even heartbeats are answered.
                 sleep(client.world.core.dice.millis(100, 3_500)).await;
             }

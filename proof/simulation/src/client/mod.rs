@@ -34,16 +34,19 @@ pub(crate) struct Client {
     connection: Option<Connection>,
     turns: usize,
     keys: u64,
+    /// It does not read for seconds.
+    slow: bool,
 }
 
 impl Client {
     pub(crate) fn new(world: Rc<World>, number: u64) -> Self {
         let turns = world.plan.turns;
-        Self { world, number, connection: None, turns, keys: 0 }
+        Self { world, number, connection: None, turns, keys: 0, slow: false }
     }
 
     /// Does the work of a role to its end.
     pub(crate) async fn work(mut self, role: Role) {
+        self.slow = matches!(role, Role::Follower { slow: true } | Role::Watcher { slow: true });
         match role {
             Role::Bank => bank::run(&mut self).await,
             Role::Ring => ring::run(&mut self).await,
@@ -54,8 +57,8 @@ impl Client {
             Role::Reader => reader::run(&mut self).await,
             Role::Burst => burst::run(&mut self).await,
             Role::Administrator => definitions::run(&mut self).await,
-            Role::Follower { slow } => follower::run(&mut self, slow).await,
-            Role::Watcher { slow } => watcher::run(&mut self, slow).await,
+            Role::Follower { .. } => follower::run(&mut self).await,
+            Role::Watcher { .. } => watcher::run(&mut self).await,
         }
     }
 
@@ -82,7 +85,7 @@ impl Client {
     /// The connection; waits for the server to be there.
     pub(crate) async fn connected(&mut self) -> &mut Connection {
         while self.connection.is_none() {
-            match Connection::open(&self.world, self.number).await {
+            match Connection::open(&self.world, self.number, self.slow).await {
                 Some(connection) => self.connection = Some(connection),
                 None => sleep(self.world.core.dice.millis(20, 300)).await,
             }

@@ -9,79 +9,107 @@ use tokio::time::{Instant, sleep};
 use super::{Client, Failure};
 use crate::workload;
 
-struct Watcher {
+const QUERIES: [(&str, &str); 3] =
+    [("rich", "accounts"), ("reds", "items"), ("everything", "items")];
+
+/// How long a result may be stale while the connection lives.
+const LONGEST_SILENCE: Duration = Duration::from_secs(15);
+
+/// One watched query.
+struct Watched {
     query: &'static str,
     bucket: &'static str,
-    /// The last result is of this revision or a later one.
+    subscription: String,
+    /// The result is of this revision or a later one.
     since: u64,
     result: Value,
 }
 
-const QUERIES: [(&str, &str); 3] =
-    [("rich", "accounts"), ("reds", "items"), ("everything", "items")];
-
-pub(super) async fn run(client: &mut Client, slow: bool) {
-    let (query, bucket) = QUERIES[client.world.core.dice.below(QUERIES.len())];
-    let mut watcher = Watcher { query, bucket, since: 0, result: Value::Null };
+/// Slow ones watch all queries over one connection, and do not read for
+/// seconds.
+pub(super) async fn run(client: &mut Client) {
+    let one = QUERIES[client.world.core.dice.below(QUERIES.len())];
+    let queries = if client.slow { QUERIES.to_vec() } else { vec![one] };
     loop {
-        watcher.since = client.world.core.history().newest();
-        match client.call("store.subscribe", json!({ "query": query })).await {
-            Ok(mut answer) => {
-                watcher.take(client, answer["data"].take());
-                client.happened("queries watched");
-                if watcher.watch(client, slow).await {
-                    return;
+        if let Some(mut watched) = subscribe(client, &queries).await
+            && watch(client, &mut watched).await
+        {
+            return;
+        }
+        client.hang_up();
+        sleep(client.world.core.dice.millis(10, 200)).await;
+    }
+}
+
+async fn subscribe(
+    client: &mut Client,
+    queries: &[(&'static str, &'static str)],
+) -> Option<Vec<Watched>> {
+    let mut all = Vec::new();
+    for (query, bucket) in queries.iter().copied() {
+        let since = client.world.core.history().newest();
+        let answer = client.call("store.subscribe", json!({ "query": query })).await;
+        let mut answer = answer.ok()?;
+        let subscription = answer["subscriptionId"].as_str()?.to_owned();
+        let mut watched = Watched { query, bucket, subscription, since, result: Value::Null };
+        watched.take(client, answer["data"].take());
+        client.happened("queries watched");
+        all.push(watched);
+    }
+    Some(all)
+}
+
+/// Until the end (true) or until the subscriptions are over.
+async fn watch(client: &mut Client, all: &mut [Watched]) -> bool {
+    let mut stale = Duration::ZERO;
+    loop {
+        if client.slow && client.world.core.dice.chance(20) && !client.world.is_over() {
+            sleep(client.world.core.dice.millis(500, 4_500)).await;
+        }
+        let wait = Duration::from_millis(500);
+        match client.connected().await.push(wait).await {
+            Err(Failure::Lost | Failure::Refused(_)) => return false,
+            Ok(Some(push)) => {
+                stale = Duration::ZERO;
+                if push["data"]["event"] == "resync" {
+                    client.happened("subscriptions cut");
+                    return false;
                 }
-                client.hang_up();
+                pushed(client, all, push);
             }
-            Err(_) => sleep(client.world.core.dice.millis(10, 200)).await,
+            Ok(None) => {
+                if all.iter().all(|watched| watched.is_newest(client)) {
+                    stale = Duration::ZERO;
+                    if client.world.is_quiet() {
+                        return true;
+                    }
+                    continue;
+                }
+                stale += wait;
+                let heard = client.connected().await.heard();
+                if Instant::now() - heard > Duration::from_secs(9) {
+                    return false;
+                }
+                if stale > LONGEST_SILENCE {
+                    client.violation("a watched query stays stale");
+                }
+            }
         }
     }
 }
 
-impl Watcher {
-    /// Until the end (true) or until the subscription is over.
-    async fn watch(&mut self, client: &mut Client, slow: bool) -> bool {
-        let mut stale = Duration::ZERO;
-        loop {
-            if slow && client.world.core.dice.chance(20) && !client.world.is_over() {
-                sleep(client.world.core.dice.millis(500, 4_500)).await;
-            }
-            let wait = Duration::from_millis(500);
-            match client.connected().await.push(wait).await {
-                Err(Failure::Lost | Failure::Refused(_)) => return false,
-                Ok(Some(mut push)) if push["data"].is_array() => {
-                    self.take(client, push["data"].take());
-                    client.happened("results pushed");
-                    stale = Duration::ZERO;
-                }
-                Ok(Some(push)) if push["data"]["event"] == "resync" => {
-                    client.happened("subscriptions cut");
-                    return false;
-                }
-                Ok(Some(push)) => client.violation(format!("an unexpected push {push}")),
-                Ok(None) => {
-                    let newest = client.world.core.history().newest();
-                    if self.answer_at(client, newest) == self.result {
-                        stale = Duration::ZERO;
-                        if client.world.is_quiet() {
-                            return true;
-                        }
-                        continue;
-                    }
-                    stale += wait;
-                    let heard = client.connected().await.heard();
-                    if Instant::now() - heard > Duration::from_secs(9) {
-                        return false;
-                    }
-                    if stale > Duration::from_secs(15) {
-                        client.violation(format!("the watched query {} is stale", self.query));
-                    }
-                }
-            }
+fn pushed(client: &Client, all: &mut [Watched], mut push: Value) {
+    let of = all.iter_mut().find(|watched| push["subscriptionId"] == watched.subscription[..]);
+    match of {
+        Some(watched) if push["data"].is_array() => {
+            watched.take(client, push["data"].take());
+            client.happened("results pushed");
         }
+        _ => client.violation(format!("an unexpected push {push}")),
     }
+}
 
+impl Watched {
     fn take(&mut self, client: &Client, result: Value) {
         let later: Vec<u64> = {
             let history = client.world.core.history();
@@ -96,6 +124,11 @@ impl Watcher {
             )),
         }
         self.result = result;
+    }
+
+    fn is_newest(&self, client: &Client) -> bool {
+        let newest = client.world.core.history().newest();
+        self.answer_at(client, newest) == self.result
     }
 
     fn answer_at(&self, client: &Client, revision: u64) -> Value {
