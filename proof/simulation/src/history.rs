@@ -21,18 +21,22 @@ use crate::workload;
 /// All records of one revision, by bucket and key (as JSON text).
 pub(crate) type State = OrdMap<(Arc<str>, String), Arc<Value>>;
 
+/// Versions of deleted records.
+type Buried = OrdMap<(Arc<str>, String), u64>;
+
 /// See the [module](self).
 #[derive(Default)]
 pub(crate) struct History {
     /// Each commit as the wire tells it.
     commits: BTreeMap<u64, Arc<Told>>,
-    states: BTreeMap<u64, State>,
+    states: BTreeMap<u64, (State, Buried)>,
     /// Commits whose write failed: each of them is there after the restart, or
     /// none of it is.
     doubtful: Vec<Commit>,
-    /// Versions of deleted records.
-    buried: BTreeMap<(Arc<str>, String), u64>,
     trimmed: u64,
+    /// The revisions that power cuts went back to, which may happen to commits
+    /// that were only buffered.
+    setbacks: Vec<u64>,
 }
 
 /// A commit as JSON.
@@ -72,7 +76,17 @@ impl History {
     /// Everything as of `revision`.
     pub(crate) fn state_at(&self, revision: u64) -> State {
         let newest = self.states.range(..=revision).next_back();
-        newest.map(|(_, state)| state.clone()).unwrap_or_default()
+        newest.map(|(_, (state, _))| state.clone()).unwrap_or_default()
+    }
+
+    /// How often commits were lost, as they may be when they are only buffered.
+    pub(crate) fn setbacks(&self) -> usize {
+        self.setbacks.len()
+    }
+
+    /// Whether a revision that was known after so many setbacks was lost since.
+    pub(crate) fn is_lost(&self, revision: u64, setbacks: usize) -> bool {
+        self.setbacks[setbacks..].iter().any(|newest| revision > *newest)
     }
 
     /// The records of one bucket as of `revision`, by key.
@@ -89,57 +103,21 @@ impl History {
                 self.newest()
             ));
         }
-        let mut state = self.state_at(u64::MAX);
+        let newest = self.states.last_key_value();
+        let (mut state, mut buried) = newest.map(|(_, both)| both.clone()).unwrap_or_default();
         let mut changes = Vec::with_capacity(commit.changes.len());
         // Definitions are the system's own records; no client is told of them.
         for change in commit.changes.iter().filter(|change| !change.bucket.starts_with('_')) {
             let told = tell(change)?;
-            self.apply(&mut state, &told, commit)
+            apply(&mut state, &mut buried, &told, commit)
                 .map_err(|text| format!("revision {revision}: {text}: {}", told.json))?;
             changes.push(told);
         }
         workload::check_state(&state, &changes)
             .map_err(|text| format!("revision {revision}: {text}"))?;
-        self.states.insert(revision, state);
+        self.states.insert(revision, (state, buried));
         let told = Told { changes };
         self.commits.insert(revision, Arc::new(told));
-        Ok(())
-    }
-
-    fn apply(
-        &mut self,
-        state: &mut State,
-        told: &ToldChange,
-        commit: &Commit,
-    ) -> Result<(), String> {
-        let name = (told.bucket.clone(), told.json["key"].to_string());
-        let (before, after) = (told.json.get("before"), told.json.get("after"));
-        let there = state.get(&name).map(|record| &**record);
-        if there != before {
-            return Err(format!("G7: the record before was {there:?}"));
-        }
-        let version = |record: &Value| record["_version"].as_u64().unwrap_or(0);
-        match (before, after) {
-            (Some(before), Some(after)) if version(after) != version(before) + 1 => {
-                return Err("G6: the version did not grow by one".into());
-            }
-            (None, Some(after)) => {
-                let buried = self.buried.get(&name).copied().unwrap_or(0);
-                if version(after) != 1 && version(after) != buried + 1 {
-                    return Err(format!("G6: version after a deleted {buried}"));
-                }
-            }
-            (Some(before), None) => {
-                workload::check_removal(told, before, commit.timestamp)?;
-                self.buried.insert(name.clone(), version(before));
-            }
-            (None, None) => return Err("a change of nothing".into()),
-            _ => {}
-        }
-        match after {
-            Some(after) => _ = state.insert(name, Arc::new(after.clone())),
-            None => _ = state.remove(&name),
-        }
         Ok(())
     }
 
@@ -150,12 +128,24 @@ impl History {
 
     /// What a restarted store holds must be all that was answered, and besides
     /// only what was on its way.
-    pub(crate) fn reopened(&mut self, storage: &dyn Storage) -> Result<(), String> {
+    ///
+    /// With `may_lose`, power went while commits were only buffered: the newest
+    /// of them may be gone.
+    pub(crate) fn reopened(&mut self, storage: &dyn Storage, may_lose: bool) -> Result<(), String> {
         let text = |error: tandem_base::Error| error.to_string();
         let newest = match storage.get(keyspace::LAST_REVISION).map_err(text)? {
             None => 0,
             Some(bytes) => u64::from_be_bytes(bytes[..].try_into().map_err(|_| "bad revision")?),
         };
+        // A trim whose write failed may have happened as well.
+        if let Some(bytes) = storage.get(keyspace::TRIMMED_REVISION).map_err(text)? {
+            self.trimmed(u64::from_be_bytes(bytes[..].try_into().map_err(|_| "bad revision")?));
+        }
+        if may_lose && newest < self.newest() {
+            self.commits.split_off(&(newest + 1));
+            self.states.split_off(&(newest + 1));
+            self.setbacks.push(newest);
+        }
         if newest < self.newest() {
             return Err(format!(
                 "G2: revision {} was acknowledged, but only {newest} is there after the restart",
@@ -215,4 +205,41 @@ fn tell(change: &Change) -> Result<ToldChange, String> {
         }
     }
     Ok(ToldChange { bucket: change.bucket.clone(), json })
+}
+
+fn apply(
+    state: &mut State,
+    buried: &mut Buried,
+    told: &ToldChange,
+    commit: &Commit,
+) -> Result<(), String> {
+    let name = (told.bucket.clone(), told.json["key"].to_string());
+    let (before, after) = (told.json.get("before"), told.json.get("after"));
+    let there = state.get(&name).map(|record| &**record);
+    if there != before {
+        return Err(format!("G7: the record before was {there:?}"));
+    }
+    let version = |record: &Value| record["_version"].as_u64().unwrap_or(0);
+    match (before, after) {
+        (Some(before), Some(after)) if version(after) != version(before) + 1 => {
+            return Err("G6: the version did not grow by one".into());
+        }
+        (None, Some(after)) => {
+            let grave = buried.get(&name).copied().unwrap_or(0);
+            if version(after) != 1 && version(after) != grave + 1 {
+                return Err(format!("G6: version after a deleted {grave}"));
+            }
+        }
+        (Some(before), None) => {
+            workload::check_removal(told, before, commit.timestamp)?;
+            buried.insert(name.clone(), version(before));
+        }
+        (None, None) => return Err("a change of nothing".into()),
+        _ => {}
+    }
+    match after {
+        Some(after) => _ = state.insert(name, Arc::new(after.clone())),
+        None => _ = state.remove(&name),
+    }
+    Ok(())
 }

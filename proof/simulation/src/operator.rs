@@ -29,7 +29,7 @@ pub(crate) async fn operate(world: Rc<World>) {
 
 async fn act(world: &World) {
     let dice = &world.core.dice;
-    let power = world.plan.durability == Durability::Sync;
+    let power = world.plan.durability == Durability::Sync || world.plan.may_lose;
     match dice.below(15) {
         0..=2 => {
             for cable in world.core.cables() {
@@ -94,7 +94,7 @@ async fn cut_power(world: &World, point: Option<Point>) {
     };
     let found = engine.cut(fate, dice.word());
     world.core.event("found", fate as u64, b"");
-    let outcome = world.core.history().reopened(&found);
+    let outcome = world.core.history().reopened(&found, world.plan.may_lose);
     world.core.check(outcome);
     world.core.restore_power();
     world.boot(found);
@@ -112,7 +112,7 @@ async fn start_again(world: &World, engine: &tandem_testkit::fault::FaultStorage
     let dice = &world.core.dice;
     sleep(dice.millis(0, 400)).await;
     let found = engine.restart(dice.word());
-    let outcome = world.core.history().reopened(&found);
+    let outcome = world.core.history().reopened(&found, world.plan.may_lose);
     world.core.check(outcome);
     world.boot(found);
     world.audit_store();

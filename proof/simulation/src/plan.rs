@@ -10,6 +10,8 @@ use crate::network::Quality;
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) durability: Durability,
+    /// Whether the power may go although commits are only buffered.
+    pub(crate) may_lose: bool,
     pub(crate) limits: Limits,
     pub(crate) change_log: ChangeLogOptions,
     pub(crate) config: Config,
@@ -54,6 +56,7 @@ pub(crate) struct Weather {
 impl Plan {
     pub(crate) fn draw(dice: &Dice) -> Self {
         let durability = if dice.chance(80) { Durability::Sync } else { Durability::Buffered };
+        let may_lose = durability == Durability::Buffered && dice.chance(60);
         let ttl_check_interval = Duration::from_millis(400);
         let transaction = TransactionLimits {
             total_time: Duration::from_secs(20),
@@ -106,8 +109,13 @@ impl Plan {
             Role::Watcher { slow: true },
         ];
         roles.extend((0..dice.between(4, 7)).map(|_| *dice.pick(&others)));
+        if may_lose {
+            // What they were told may be lost.
+            roles.retain(|role| !matches!(role, Role::Claims | Role::Counters));
+        }
         Self {
             durability,
+            may_lose,
             limits,
             change_log,
             config,

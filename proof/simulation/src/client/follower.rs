@@ -19,6 +19,8 @@ struct Follower {
     /// `None` = every bucket.
     buckets: Option<Vec<&'static str>>,
     silent: Duration,
+    /// The setbacks of the history when the position was learned.
+    setbacks: usize,
 }
 
 /// What became of a subscription.
@@ -36,7 +38,7 @@ pub(super) async fn run(client: &mut Client) {
         _ => Some(vec!["items", "claims", "sessions"]),
     };
     let position = dice.chance(70).then_some(0);
-    let mut follower = Follower { position, buckets, silent: Duration::ZERO };
+    let mut follower = Follower { position, buckets, silent: Duration::ZERO, setbacks: 0 };
     while let Some(id) = follower.subscribe(client).await {
         match follower.follow(client, &id).await {
             Over::Finished => return,
@@ -59,8 +61,16 @@ impl Follower {
             if let Some(position) = self.position {
                 fields["from"] = position.into();
             }
-            match client.call("store.subscribeChanges", fields).await {
+            let answer = client.call("store.subscribeChanges", fields).await;
+            let lost = self.is_lost(client);
+            match answer {
                 Ok(answer) => {
+                    if lost {
+                        client.violation(format!(
+                            "G8: subscribed from {:?}, which a power cut has undone",
+                            self.position
+                        ));
+                    }
                     let revision = answer["revision"].as_u64();
                     if self.position.is_some() && self.position != revision {
                         client.violation(format!(
@@ -68,14 +78,18 @@ impl Follower {
                             self.position
                         ));
                     }
-                    self.position = revision;
+                    self.learn(client, revision);
                     self.silent = Duration::ZERO;
                     client.happened("subscriptions");
                     return answer["subscriptionId"].as_str().map(str::to_owned);
                 }
                 Err(Failure::Refused(refusal)) if refusal.code == "RESYNC_REQUIRED" => {
                     let oldest = refusal.frame["details"]["oldestRevision"].as_u64();
-                    self.check_resync(client, oldest);
+                    if lost {
+                        client.happened("positions lost");
+                    } else {
+                        self.check_resync(client, oldest);
+                    }
                     client.happened("resyncs");
                     self.position = None;
                 }
@@ -146,7 +160,7 @@ impl Follower {
         match data["event"].as_str() {
             None => {
                 self.check_commit(client, data);
-                self.position = Some(revision);
+                self.learn(client, Some(revision));
                 client.happened("commits followed");
             }
             Some("progress") => {
@@ -160,21 +174,32 @@ impl Follower {
                 if revision < position {
                     client.violation(format!("G8: progress goes back to {revision}"));
                 }
-                self.position = Some(revision);
+                self.learn(client, Some(revision));
             }
             Some("bucketDropped") => {}
             Some("resync") => {
-                // Cut for not reading, or beyond the log.
                 if data.get("revision").is_none() {
                     self.check_resync(client, data["oldestRevision"].as_u64());
+                } else if client.world.plan.weather.read_errors {
+                    client.happened("resyncs after read errors");
                 } else {
-                    client.happened("subscriptions cut");
+                    client.violation("G8: a resync for no reason");
                 }
                 return Some(Over::Resync);
             }
             Some(event) => client.violation(format!("G8: an event {event}")),
         }
         None
+    }
+
+    fn learn(&mut self, client: &Client, position: Option<u64>) {
+        self.position = position;
+        self.setbacks = client.world.core.history().setbacks();
+    }
+
+    fn is_lost(&self, client: &Client) -> bool {
+        let history = client.world.core.history();
+        self.position.is_some_and(|position| history.is_lost(position, self.setbacks))
     }
 
     fn check_commit(&self, client: &Client, data: &Value) {
