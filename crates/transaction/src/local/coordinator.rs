@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -35,11 +36,21 @@ pub struct LocalCoordinator {
     published: RwLock<Arc<View>>,
     pipeline: Pipeline<CommitRequest, Outcome>,
     recent: Mutex<RecentCommits>,
+    /// Revisions up to this one may have been given out before the store was
+    /// opened, to commits that a power cut has undone. They are not used again.
+    used: u64,
+    /// Buffered commits may have revisions up to this one: it is stored, and
+    /// synced, before any of them is given out.
+    reserved: AtomicU64,
     poison: OnceLock<Error>,
     registry: Registry,
     locks: LockManager,
     statistics: Statistics,
 }
+
+/// Revisions that are reserved at a time: one buffered commit in so many is
+/// synced, and so many revisions are left out when the store is opened again.
+const RESERVE: u64 = 1 << 16;
 
 enum Outcome {
     Done(Result<Receipt>),
@@ -63,11 +74,14 @@ impl LocalCoordinator {
     ) -> Result<Self> {
         let revision = read_counter(&*storage, keyspace::LAST_REVISION)?;
         let schema_revision = read_counter(&*storage, keyspace::SCHEMA_REVISION)?;
+        let reserved = read_counter(&*storage, keyspace::RESERVED_REVISION)?;
         let view = Arc::new(View::new(revision, schema_revision, storage.snapshot()?));
         Ok(Self {
             published: RwLock::new(view),
             pipeline: Pipeline::new(limits.group_size),
             recent: Mutex::new(RecentCommits::new(revision, limits.recent_commit_bytes)),
+            used: reserved,
+            reserved: AtomicU64::new(reserved),
             poison: OnceLock::new(),
             registry: Registry::default(),
             locks: LockManager::new(limits.lock_waiters, limits.locks_per_transaction),
@@ -119,7 +133,7 @@ impl LocalCoordinator {
             .collect();
         let timestamp = self.environment.clock.now_ms();
 
-        let mut section = Section::new(base, &mut recent);
+        let mut section = Section::new(base, &mut recent, self.used);
         let mut outcomes: Vec<_> = group
             .into_iter()
             .map(|request| self.commit_one(&mut section, request, timestamp))
@@ -132,10 +146,20 @@ impl LocalCoordinator {
             if is_background && is_commit { wish.max(self.durability) } else { wish }
         });
         let durability = strongest(wishes);
-        let (batch, revision, schema_revision, commits) = section.finish();
+        let (mut batch, revision, schema_revision, commits) = section.finish();
         if batch.is_empty() {
             return outcomes;
         }
+        let reserve = durability == Durability::Buffered
+            && !commits.is_empty()
+            && revision > self.reserved.load(Ordering::Relaxed);
+        let durability = if reserve {
+            let reserved = (revision + RESERVE).to_be_bytes().to_vec();
+            batch.put(keyspace::RESERVED_REVISION, reserved);
+            Durability::Sync
+        } else {
+            durability
+        };
         Statistics::add(&self.statistics.groups, 1);
         let published = self
             .storage
@@ -144,6 +168,9 @@ impl LocalCoordinator {
             .map(|snapshot| Arc::new(View::new(revision, schema_revision, snapshot)));
         match published {
             Ok(view) => {
+                if reserve {
+                    self.reserved.store(revision + RESERVE, Ordering::Relaxed);
+                }
                 *self.published.write().unwrap_or_else(PoisonError::into_inner) = view;
                 Statistics::add(&self.statistics.commits, commits.len() as u64);
                 self.listener.committed(&commits);

@@ -22,19 +22,22 @@ pub(super) struct Section<'a> {
     pending: BTreeMap<Bytes, Option<Bytes>>,
     recent: &'a mut RecentCommits,
     revision: u64,
+    /// Revisions up to this one are not given out (again).
+    used: u64,
     schema_revision: u64,
     commits: Vec<Arc<Commit>>,
     log: Vec<Bytes>,
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn new(base: Arc<View>, recent: &'a mut RecentCommits) -> Self {
+    pub(super) fn new(base: Arc<View>, recent: &'a mut RecentCommits, used: u64) -> Self {
         let (revision, schema_revision) = (base.revision(), base.schema_revision());
         Self {
             base,
             pending: BTreeMap::new(),
             recent,
             revision,
+            used,
             schema_revision,
             commits: Vec::new(),
             log: Vec::new(),
@@ -47,7 +50,7 @@ impl<'a> Section<'a> {
 
     /// The stamp that the next accepted commit gets.
     pub(super) fn stamp(&self, timestamp: u64) -> Stamp {
-        Stamp { revision: self.revision + 1, timestamp }
+        Stamp { revision: self.revision.max(self.used) + 1, timestamp }
     }
 
     /// Runs `derive`; a panic in it fails this member and no other.
