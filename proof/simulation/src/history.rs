@@ -34,6 +34,8 @@ pub(crate) struct History {
     /// none of it is.
     doubtful: Vec<Commit>,
     trimmed: u64,
+    /// The newest revision that was ever given out.
+    given: u64,
     /// The revisions that power cuts went back to, which may happen to commits
     /// that were only buffered.
     setbacks: Vec<u64>,
@@ -97,12 +99,10 @@ impl History {
     /// A commit has been written.
     pub(crate) fn committed(&mut self, commit: &Commit) -> Result<(), String> {
         let revision = commit.revision;
-        if revision <= self.newest() {
-            return Err(format!(
-                "revision {revision} was written after revision {}",
-                self.newest()
-            ));
+        if revision <= self.given {
+            return Err(format!("revision {revision} was given out after {}", self.given));
         }
+        self.given = revision;
         let newest = self.states.last_key_value();
         let (mut state, mut buried) = newest.map(|(_, both)| both.clone()).unwrap_or_default();
         let mut changes = Vec::with_capacity(commit.changes.len());

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 use tandem::{CheckOptions, Environment, Store};
 use tandem_base::{Random, SeededRandom};
 use tandem_server::SocketServer;
-use tandem_testkit::fault::FaultStorage;
+use tandem_testkit::fault::{FaultStorage, Point, Times};
 
 use crate::core::Core;
 use crate::executor::{Executor, TaskId};
@@ -111,6 +111,16 @@ impl World {
     /// Looks at the server, if it is up.
     pub(crate) fn with_server<T>(&self, look: impl FnOnce(&Running) -> T) -> Option<T> {
         self.server.borrow().as_ref().map(look)
+    }
+
+    /// Where reads fail at all, one of the next few may.
+    pub(crate) fn tempt_fate(&self) {
+        let dice = &self.core.dice;
+        if self.plan.weather.read_errors && !self.is_over() && dice.chance(25) {
+            self.core.tally().happened("read errors armed");
+            let nth = dice.between(1, 12);
+            self.with_server(|running| running.engine.fail(Point::Read, nth, Times::Once));
+        }
     }
 
     /// A new connection, unless nobody answers. To a client that does not read,

@@ -1,13 +1,18 @@
 //! What the simulation has found, one story each, without the simulation.
 
-use serde_json::json;
-use tandem::{BucketConfig, Field, IndexConfig, Store};
-use tandem_testkit::fault::{Fate, FaultStorage};
-
 use std::sync::Arc;
+
+use serde_json::json;
+use tandem::{BucketConfig, Code, Durability, Field, IndexConfig, Notice, Store, SubscribeOptions};
+use tandem_testkit::fault::{Fate, FaultStorage};
 
 fn open(engine: &Arc<FaultStorage>) -> Store {
     Store::builder().storage(engine.clone()).background(false).open().expect("it opens")
+}
+
+fn buffered(engine: &Arc<FaultStorage>) -> Store {
+    let builder = Store::builder().storage(engine.clone()).durability(Durability::Buffered);
+    builder.background(false).open().expect("it opens")
 }
 
 /// Found by seed 14. The last step of an online build makes the index readable,

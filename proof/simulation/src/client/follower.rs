@@ -61,6 +61,7 @@ impl Follower {
             if let Some(position) = self.position {
                 fields["from"] = position.into();
             }
+            client.world.tempt_fate();
             let answer = client.call("store.subscribeChanges", fields).await;
             let lost = self.is_lost(client);
             match answer {
@@ -122,6 +123,10 @@ impl Follower {
                 }
                 continue;
             };
+            if client.world.core.history().setbacks() != self.setbacks {
+                // It had arrived before a power cut undid it.
+                return Over::Lost;
+            }
             self.silent = Duration::ZERO;
             if push["channel"] != "changes" || push["subscriptionId"] != id {
                 continue;

@@ -100,7 +100,12 @@ impl Client {
 
     /// One request and its answer.
     pub(crate) async fn call(&mut self, kind: &str, fields: Value) -> Result<Value, Failure> {
-        let answer = self.connected().await.request(kind, fields).await;
+        let setbacks = self.world.core.history().setbacks();
+        let mut answer = self.connected().await.request(kind, fields).await;
+        if self.world.core.history().setbacks() != setbacks {
+            // It had arrived before a power cut undid what it tells.
+            answer = Err(Failure::Lost);
+        }
         if matches!(answer, Err(Failure::Lost)) {
             self.hang_up();
         }

@@ -31,8 +31,9 @@ pub(super) async fn run(client: &mut Client) {
     let one = QUERIES[client.world.core.dice.below(QUERIES.len())];
     let queries = if client.slow { QUERIES.to_vec() } else { vec![one] };
     loop {
+        let setbacks = client.world.core.history().setbacks();
         if let Some(mut watched) = subscribe(client, &queries).await
-            && watch(client, &mut watched).await
+            && watch(client, &mut watched, setbacks).await
         {
             return;
         }
@@ -60,7 +61,7 @@ async fn subscribe(
 }
 
 /// Until the end (true) or until the subscriptions are over.
-async fn watch(client: &mut Client, all: &mut [Watched]) -> bool {
+async fn watch(client: &mut Client, all: &mut [Watched], setbacks: usize) -> bool {
     let mut stale = Duration::ZERO;
     loop {
         if client.slow && client.world.core.dice.chance(20) && !client.world.is_over() {
@@ -69,6 +70,8 @@ async fn watch(client: &mut Client, all: &mut [Watched]) -> bool {
         let wait = Duration::from_millis(500);
         match client.connected().await.push(wait).await {
             Err(Failure::Lost | Failure::Refused(_)) => return false,
+            // It had arrived before a power cut undid what it tells.
+            Ok(Some(_)) if client.world.core.history().setbacks() != setbacks => return false,
             Ok(Some(push)) => {
                 stale = Duration::ZERO;
                 if push["data"]["event"] == "resync" {
@@ -76,6 +79,7 @@ async fn watch(client: &mut Client, all: &mut [Watched]) -> bool {
                     return false;
                 }
                 pushed(client, all, push);
+                client.world.tempt_fate();
             }
             Ok(None) => {
                 if all.iter().all(|watched| watched.is_newest(client)) {
