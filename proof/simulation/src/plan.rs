@@ -72,9 +72,9 @@ impl Plan {
             ..Limits::default()
         };
         let change_log = ChangeLogOptions {
-            max_age_ms: *dice.pick(&[800, 3_000, 20_000]),
-            max_bytes: *dice.pick(&[6_000, 64 << 20]),
-            ring_commits: *dice.pick(&[3, 20, 65_536]),
+            max_age_ms: *dice.pick(&[800, 4_000, 60_000]),
+            max_bytes: *dice.pick(&[6_000, 64 << 20, 64 << 20]),
+            ring_commits: *dice.pick(&[1, 3, 20, 65_536]),
             // Longer than any client goes on asking.
             idempotency_age_ms: 3_600_000,
             step_entries: *dice.pick(&[3, 1_024]),
@@ -139,7 +139,7 @@ impl Weather {
             quiet_ms: *dice.pick(&[(50, 600), (300, 2_000), (1_500, 5_000)]),
             slow_calls: *dice.pick(&[5, 30, 80]),
             forgetful: *dice.pick(&[0, 5, 20]),
-            read_errors: dice.chance(30),
+            read_errors: dice.chance(40),
         }
     }
 }

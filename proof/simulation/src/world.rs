@@ -116,7 +116,7 @@ impl World {
     /// Where reads fail at all, one of the next few may.
     pub(crate) fn tempt_fate(&self) {
         let dice = &self.core.dice;
-        if self.plan.weather.read_errors && !self.is_over() && dice.chance(25) {
+        if self.plan.weather.read_errors && !self.is_over() && dice.chance(40) {
             self.core.tally().happened("read errors armed");
             let nth = dice.between(1, 12);
             self.with_server(|running| running.engine.fail(Point::Read, nth, Times::Once));
