@@ -33,7 +33,9 @@ pub fn oldest_revision(state: &(impl Read + ?Sized)) -> Result<u64> {
     }
 }
 
-/// Checks that every commit after `revision` can be read in this state.
+/// Checks that every commit after `revision` can be read in this state, and
+/// that `revision` itself is part of it: a commit that was only buffered may
+/// have been followed before a power cut undid it. Cost: two point reads.
 ///
 /// # Errors
 /// `RESYNC_REQUIRED` with `oldestRevision`, and with `newestRevision` when
@@ -43,7 +45,8 @@ pub fn check_servable(state: &(impl Read + ?Sized), revision: u64) -> Result<()>
     if revision > newest {
         return Err(resync_required(oldest).with("newestRevision", newest));
     }
-    if revision < oldest {
+    let is_there = |revision| state.get(&keyspace::log_key(revision));
+    if revision < oldest || (revision > oldest && is_there(revision)?.is_none()) {
         return Err(resync_required(oldest));
     }
     Ok(())

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! 01 meta         'r' last revision · 's' schema revision · 't' trimmed-to revision
+//!                 'n' reserved revisions
 //! 02 catalog      definitions of buckets and queries
 //! 03 counter      records per bucket, autoincrement
 //! 04 change log   <revision, u64 big-endian> → encoded commit
@@ -38,6 +39,9 @@ pub const INDEX: u8 = 0x20;
 pub const LAST_REVISION: &[u8] = &[META, b'r'];
 /// Where the revision of the last catalog change is stored.
 pub const SCHEMA_REVISION: &[u8] = &[META, b's'];
+/// Where the reserved revision is stored: up to it, revisions may have been
+/// given to commits that were only buffered and are gone.
+pub const RESERVED_REVISION: &[u8] = &[META, b'n'];
 /// Where the newest revision whose log entry was removed is stored: the log
 /// holds every commit after it.
 pub const TRIMMED_REVISION: &[u8] = &[META, b't'];

@@ -73,11 +73,11 @@ impl RetryPolicy {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "back-off is real time; this is an interface")]
     fn wait(&self, environment: &Environment, attempts_made: u32) {
         let bound = self.bound(attempts_made);
         let nanos = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX).max(1);
-        std::thread::sleep(Duration::from_nanos(environment.random.next_u64() % nanos));
+        let wait = Duration::from_nanos(environment.random.next_u64() % nanos);
+        environment.threads.sleep(wait);
     }
 
     fn bound(&self, attempts_made: u32) -> Duration {

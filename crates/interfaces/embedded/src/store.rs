@@ -150,6 +150,17 @@ impl Store {
         self.inner().maintain(&|| false)
     }
 
+    /// As [`maintain`](Self::maintain), but ends between two steps as soon as
+    /// `stop` says so, which is asked before each further step. What is left is
+    /// done by the next round: a deterministic run lets other work happen
+    /// between any two steps.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn maintain_until(&self, stop: impl Fn() -> bool) -> Result<MaintenanceReport> {
+        self.inner().maintain(&stop)
+    }
+
     /// The bounds in force.
     #[must_use]
     pub fn limits(&self) -> &Limits {
@@ -181,7 +192,9 @@ impl Store {
         &self.inner().records
     }
 
-    pub(crate) fn environment(&self) -> &Environment {
+    /// Where its time, randomness and threads come from.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
         &self.inner().environment
     }
 

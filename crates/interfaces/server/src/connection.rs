@@ -31,6 +31,7 @@ use crate::frame::{self, Frame};
 use crate::heartbeat::{Beat, Heartbeat};
 use crate::outbox::{Closing, Next, Outbox};
 use crate::peer::Peer;
+use crate::shared::Shared;
 use crate::shutdown::{Phase, ShutdownSignal};
 
 /// Requests read ahead of the one in progress.
@@ -53,6 +54,7 @@ where
         ahead: VecDeque::new(),
         heartbeat,
         shutdown: peer.shutdown_signal(),
+        shared: peer.shared.clone(),
         outbox: outbox.clone(),
         end: None,
     };
@@ -65,6 +67,9 @@ where
     while wire.goes_on() {
         let Some(frame) = wire.ahead.pop_front() else {
             tokio::select! {
+                // Decided, not drawn, so that a seed replays a run. Nobody
+                // starves: every request ends with `attend`.
+                biased;
                 () = wire.advance() => {}
                 // Safe to cancel: waiting holds nothing.
                 () = peer.woken() => wire.drive(peer.attend()).await,
@@ -94,6 +99,7 @@ struct Wire<S> {
     ahead: VecDeque<Frame>,
     heartbeat: Heartbeat,
     shutdown: ShutdownSignal,
+    shared: Arc<Shared>,
     outbox: Arc<Outbox>,
     end: Option<End>,
 }
@@ -129,7 +135,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     async fn advance(&mut self) {
         let room = self.ahead.len() < READ_AHEAD;
         tokio::select! {
-            message = self.stream.next(), if room => self.accept(message),
+            // What is rare comes first, so that a busy client delays neither.
+            // A pong that is there already comes before giving up.
+            biased;
             phase = self.shutdown.changed() => match phase {
                 Phase::Running => {}
                 Phase::Grace(time) => {
@@ -138,8 +146,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 }
                 Phase::Closing => self.end_with(End::Close(Closing::SERVER_SHUTDOWN)),
             },
+            message = self.stream.next(), if room => self.accept(message),
             beat = self.heartbeat.due() => match beat {
-                Beat::Ping => self.outbox.send(frame::ping(crate::clock::now_ms())),
+                Beat::Ping => self.outbox.send(frame::ping(self.shared.now_ms())),
                 // A full queue is our own delay; the pong may be behind it.
                 Beat::Dead if !room => self.heartbeat.reading_resumed(),
                 Beat::Dead => self.end_with(End::Close(Closing::HEARTBEAT)),

@@ -12,6 +12,7 @@ use hyper::header::{
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
@@ -117,13 +118,17 @@ fn origin_allowed(shared: &Shared, origin: Option<&HeaderValue>) -> bool {
 
 /// Serves the WebSocket that an HTTP connection has become.
 pub(crate) async fn serve(shared: Arc<Shared>, address: IpAddr, upgraded: OnUpgrade) {
-    let socket = match upgraded.await {
-        Ok(socket) => TokioIo::new(socket),
-        Err(error) => {
-            tracing::debug!(%address, %error, "the upgrade did not happen");
-            return;
-        }
-    };
+    match upgraded.await {
+        Ok(socket) => serve_socket(shared, address, TokioIo::new(socket)).await,
+        Err(error) => tracing::debug!(%address, %error, "the upgrade did not happen"),
+    }
+}
+
+/// Serves a byte stream whose handshake is over.
+pub(crate) async fn serve_socket<S>(shared: Arc<Shared>, address: IpAddr, socket: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let max = shared.config.max_payload_bytes;
     let config = WebSocketConfig::default().max_message_size(Some(max)).max_frame_size(Some(max));
     let mut socket = WebSocketStream::from_raw_socket(socket, Role::Server, Some(config)).await;

@@ -18,7 +18,6 @@
 //! [`Server::start`] runs a server inside any tokio program; `tandem serve` is
 //! a thin shell around it.
 
-mod clock;
 mod config;
 mod connection;
 mod connections;
@@ -40,9 +39,11 @@ mod server;
 mod session;
 mod shared;
 mod shutdown;
+mod sockets;
 mod touched;
 mod workers;
 
 pub use config::{Backpressure, Config, ConnectionLimits, Heartbeat, RateLimit, StoreConfig};
 pub use server::{RunningServer, Server, ServerOptions};
-pub use workers::BLOCKING_THREADS;
+pub use sockets::{Occupied, SocketServer};
+pub use workers::{BLOCKING_THREADS, StoreCall, StoreCalls};

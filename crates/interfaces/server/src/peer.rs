@@ -8,7 +8,6 @@ use serde_json::Number;
 use tandem::{Store, Transaction};
 use tandem_base::Result;
 
-use crate::clock::now_ms;
 use crate::connections::{ConnectionInfo, Registered};
 use crate::data::Data;
 use crate::dispatch::dispatch;
@@ -35,7 +34,7 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn new(shared: Arc<Shared>, address: IpAddr, slot: AddressSlot) -> Self {
-        let registered = shared.connections.register(address, now_ms());
+        let registered = shared.connections.register(address, shared.now_ms());
         let info = registered.info().clone();
         Self::with(shared, info, Some((registered, slot)))
     }
@@ -43,7 +42,7 @@ impl Peer {
     /// Somebody who sends one request by HTTP: with every right, under no rate
     /// limit, and not counted as a connection.
     pub(crate) fn administrator(shared: Arc<Shared>, address: IpAddr) -> Self {
-        let info = Arc::new(ConnectionInfo::unregistered(address, now_ms()));
+        let info = Arc::new(ConnectionInfo::unregistered(address, shared.now_ms()));
         Self::with(shared, info, None)
     }
 
@@ -76,7 +75,7 @@ impl Peer {
     }
 
     pub(crate) fn welcome(&self) {
-        self.outbox.send(frame::welcome(now_ms()));
+        self.outbox.send(frame::welcome(self.shared.now_ms()));
     }
 
     /// Carries one frame through the stages of the pipeline. Not to be
@@ -113,6 +112,7 @@ impl Peer {
     /// cancel: it changes nothing.
     pub(crate) async fn woken(&mut self) {
         tokio::select! {
+            biased;
             () = self.session.due() => {}
             () = self.subscriptions.woken(&self.outbox) => {}
         }

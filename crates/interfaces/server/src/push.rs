@@ -42,6 +42,10 @@ const CUT_AFTER: Duration = Duration::from_secs(2);
 /// is.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How long a query that could not be evaluated waits for the next try, unless
+/// something else happens before.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Commits of one changes subscription that are sent before the others have
 /// their turn.
 const COMMITS_PER_TURN: usize = 64;
@@ -59,6 +63,8 @@ pub(crate) struct Subscriptions {
     handled: u64,
     /// A changes subscription waits for room in the outbox.
     held_back: bool,
+    /// A query could not be evaluated.
+    failed: bool,
     hashers: (RandomState, RandomState),
 }
 
@@ -94,6 +100,7 @@ impl Subscriptions {
             published,
             handled: 0,
             held_back: false,
+            failed: false,
             hashers: (RandomState::new(), RandomState::new()),
         }
     }
@@ -146,14 +153,16 @@ impl Subscriptions {
         }
         let has_changes =
             self.active.values().any(|active| matches!(active.kind, Kind::Changes(_)));
-        let held_back = self.held_back;
+        let (held_back, failed) = (self.held_back, self.failed);
         tokio::select! {
+            biased;
             changed = self.published.changed() => {
                 if changed.is_err() {
                     std::future::pending::<()>().await;
                 }
             }
             () = outbox.below_mark(), if held_back => {}
+            () = tokio::time::sleep(RETRY_INTERVAL), if failed => {}
             () = tokio::time::sleep(PROGRESS_INTERVAL), if has_changes => self.handled = 0,
         }
     }
@@ -174,10 +183,10 @@ impl Subscriptions {
             }
         }
         let newest = shared.feed.newest();
-        if newest == self.handled && !self.held_back {
+        if newest == self.handled && !self.held_back && !self.failed {
             return;
         }
-        self.held_back = false;
+        (self.held_back, self.failed) = (false, false);
         let ids: Vec<u64> = self.active.keys().copied().collect();
         for id in ids {
             let Some(active) = self.active.get_mut(&id) else { continue };
@@ -229,7 +238,8 @@ impl Subscriptions {
                     Code::BucketNotDefined => "bucket_dropped",
                     Code::QueryNotDefined => "query_undefined",
                     _ => {
-                        // The next commit may find it well again.
+                        // It is still due; the next try may find it well again.
+                        self.failed = true;
                         tracing::warn!(subscription = id, %error, "a subscribed query failed");
                         return Turn::Done;
                     }
@@ -294,10 +304,13 @@ impl Subscriptions {
                 .await;
             let (rest, notices) = match pulled {
                 Ok(pulled) => pulled,
+                Err(error) if error.code() == Code::Closed => return Turn::Ended,
                 Err(error) => {
-                    if error.code() != Code::Closed {
-                        tracing::warn!(subscription = id, %error, "a subscription has ended");
-                    }
+                    // What was pulled is lost with it: the client is not left
+                    // to wait for what will not come.
+                    tracing::warn!(subscription = id, %error, "a subscription has ended");
+                    let resync = json!({ "event": "resync", "revision": shared.feed.newest() });
+                    outbox.send(frame::push("changes", id, resync.to_string().as_bytes()));
                     return Turn::Ended;
                 }
             };

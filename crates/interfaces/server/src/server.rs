@@ -19,6 +19,7 @@ use crate::http;
 use crate::rpc;
 use crate::shared::Shared;
 use crate::shutdown::Phase;
+use crate::workers::Workers;
 
 /// How long a client has to send the head of its HTTP request.
 const HEADER_WAIT: Duration = Duration::from_secs(10);
@@ -104,7 +105,7 @@ impl Server {
             Some(admin) => Some(bind_loopback(admin).await?),
             None => None,
         };
-        let shared = Shared::new(config, store.clone(), Feed::start(&store)?);
+        let shared = Shared::new(config, store.clone(), Feed::start(&store)?, Workers::new(None));
         let mut accepting = vec![tokio::spawn(accept(listener, shared.clone(), Door::Clients))];
         tracing::info!(%address, "listening");
         let admin_address = admin.as_ref().map(|(_, address)| *address);

@@ -11,7 +11,7 @@
 //! transaction whose time is over by itself; the session only lets go of its
 //! memory and remembers the handle, so that a late use is told why.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const REMEMBERED: usize = 256;
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Session {
-    open: HashMap<String, Entry>,
+    open: BTreeMap<String, Entry>,
     expired: VecDeque<String>,
     max_open: usize,
 }
@@ -49,7 +49,7 @@ impl Entry {
 
 impl Session {
     pub(crate) fn new(max_open: usize) -> Self {
-        Self { open: HashMap::new(), expired: VecDeque::new(), max_open }
+        Self { open: BTreeMap::new(), expired: VecDeque::new(), max_open }
     }
 
     /// Whether one more may be begun.
@@ -148,7 +148,7 @@ impl Session {
 
     /// Takes out every transaction: the socket has ended.
     pub(crate) fn take_all(&mut self) -> Vec<Arc<Transaction>> {
-        self.open.drain().map(|(_, entry)| entry.transaction).collect()
+        std::mem::take(&mut self.open).into_values().map(|entry| entry.transaction).collect()
     }
 }
 

@@ -36,12 +36,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config, store: Store, feed: Feed) -> Arc<Self> {
+    pub(crate) fn new(config: Config, store: Store, feed: Feed, workers: Workers) -> Arc<Self> {
         Arc::new(Self {
             rate: config.rate_limit.map(RateLimiter::new),
             config,
             store,
-            workers: Workers::new(),
+            workers,
             connections: Connections::default(),
             addresses: ConnectionsPerAddress::default(),
             shutdown: Shutdown::new(),
@@ -53,6 +53,12 @@ impl Shared {
             last_transaction: AtomicU64::new(0),
             last_subscription: AtomicU64::new(0),
         })
+    }
+
+    /// Milliseconds since the Unix epoch, by the store's clock: for what the
+    /// server tells its clients.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.store.environment().clock.now_ms()
     }
 
     /// Counts one request of that address against the rate limit.

@@ -5,10 +5,11 @@
 //! is half of the blocking threads that the runtime has: however many writers
 //! wait for a slow disk, there are threads left for everybody's reads.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tandem_base::{Error, Result};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 /// Writes, commits and lock waits that run at once.
 const WRITE_PERMITS: usize = 256;
@@ -25,15 +26,27 @@ pub(crate) enum Class {
     Write,
 }
 
+/// One call of the store, to be run once.
+pub type StoreCall = Box<dyn FnOnce() + Send>;
+
+/// Runs store calls elsewhere than on blocking threads. A deterministic run
+/// decides with it when each call has its turn.
+pub trait StoreCalls: Send + Sync {
+    /// Runs `call` to its end. The server polls the future until it is ready.
+    fn run(&self, call: StoreCall) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
 /// Runs store calls.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Workers {
     writes: Arc<Semaphore>,
+    /// `None` = blocking threads of the runtime.
+    elsewhere: Option<Arc<dyn StoreCalls>>,
 }
 
 impl Workers {
-    pub(crate) fn new() -> Self {
-        Self { writes: Arc::new(Semaphore::new(WRITE_PERMITS)) }
+    pub(crate) fn new(elsewhere: Option<Arc<dyn StoreCalls>>) -> Self {
+        Self { writes: Arc::new(Semaphore::new(WRITE_PERMITS)), elsewhere }
     }
 
     /// Runs `work` on a blocking thread. When the caller goes away, `work`
@@ -52,6 +65,15 @@ impl Workers {
             // Waiting here costs no thread; the queue is first come, first served.
             Class::Write => self.writes.clone().acquire_owned().await.ok(),
         };
+        if let Some(elsewhere) = &self.elsewhere {
+            let (answer, answered) = oneshot::channel();
+            let call = move || {
+                let _permit = permit;
+                let _nobody_waits = answer.send(work());
+            };
+            elsewhere.run(Box::new(call)).await;
+            return answered.await.map_err(|_| Error::internal("A store call was not run"))?;
+        }
         let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             work()

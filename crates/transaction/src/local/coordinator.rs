@@ -1,3 +1,4 @@
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -40,6 +41,12 @@ pub struct LocalCoordinator {
     /// How many groups are published or have failed.
     finished: Mutex<u64>,
     group_finished: Condvar,
+    /// Revisions up to this one may have been given out before the store was
+    /// opened, to commits that a power cut has undone. They are not used again.
+    pub(super) used: u64,
+    /// Buffered commits may have revisions up to this one: it is stored, and
+    /// synced, before any of them is given out.
+    pub(super) reserved: AtomicU64,
     poison: OnceLock<Error>,
     pub(super) registry: Registry,
     pub(super) locks: LockManager,
@@ -71,6 +78,7 @@ impl LocalCoordinator {
     ) -> Result<Self> {
         let revision = read_counter(&*storage, keyspace::LAST_REVISION)?;
         let schema_revision = read_counter(&*storage, keyspace::SCHEMA_REVISION)?;
+        let reserved = read_counter(&*storage, keyspace::RESERVED_REVISION)?;
         let cache = CommittedCache::new(limits.record_cache_bytes, revision, &*environment.random);
         let cache = cache.map(Arc::new);
         let view = View::new(revision, schema_revision, storage.snapshot()?);
@@ -82,6 +90,8 @@ impl LocalCoordinator {
             sequencer: Mutex::new(Sequencer { recent, head: None, begun: 0 }),
             finished: Mutex::new(0),
             group_finished: Condvar::new(),
+            used: reserved,
+            reserved: AtomicU64::new(reserved),
             poison: OnceLock::new(),
             registry: Registry::default(),
             locks: LockManager::new(limits.lock_waiters, limits.locks_per_transaction),

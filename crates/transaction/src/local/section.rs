@@ -41,6 +41,8 @@ pub(super) struct Section {
     before: Option<Arc<Decided>>,
     start: Revisions,
     now: Revisions,
+    /// Revisions up to this one are not given out (again).
+    used: u64,
     pending: Pending,
     commits: Vec<Arc<Commit>>,
     log: Vec<Bytes>,
@@ -65,13 +67,18 @@ pub(super) struct Outcome {
 
 impl Section {
     /// A group on top of `base` and of `before`, which may be in it already.
-    pub(super) fn new(number: u64, base: Arc<View>, before: Option<Arc<Decided>>) -> Self {
+    pub(super) fn new(
+        number: u64,
+        base: Arc<View>,
+        before: Option<Arc<Decided>>,
+        used: u64,
+    ) -> Self {
         let start = match &before {
             Some(before) => before.now,
             None => Revisions { last: base.revision(), schema: base.schema_revision() },
         };
         let (pending, commits, log) = (Pending::new(), Vec::new(), Vec::new());
-        Self { number, base, before, start, now: start, pending, commits, log }
+        Self { number, base, before, start, now: start, used, pending, commits, log }
     }
 
     /// The state after the members so far.
@@ -129,7 +136,8 @@ impl Deciding<'_> {
 
     /// The stamp that the next accepted commit gets.
     pub(super) fn stamp(&self, timestamp: u64) -> Stamp {
-        Stamp { revision: self.section.now.last + 1, timestamp }
+        let Section { now, used, .. } = &*self.section;
+        Stamp { revision: now.last.max(*used) + 1, timestamp }
     }
 
     /// Runs `derive`; a panic in it fails this member and no other.

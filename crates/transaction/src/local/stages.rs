@@ -1,6 +1,8 @@
 //! What happens to a group: validate, derive and append each member, then one
 //! write with one sync, then publish.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use tandem_base::{Code, Error, Result};
 use tandem_storage::{Durability, WriteBatch};
@@ -26,6 +28,16 @@ pub(super) enum Decision {
     /// come again.
     Locked(Box<CommitRequest>, Bytes),
 }
+
+impl Decision {
+    fn is_commit(&self) -> bool {
+        matches!(self, Self::Done(Ok(Receipt { commit: Some(_), .. })))
+    }
+}
+
+/// Revisions that are reserved at a time: one buffered commit in so many is
+/// synced, and so many revisions are left out when the store is opened again.
+const RESERVE: u64 = 1 << 16;
 
 /// A group on its way through the stages.
 #[derive(Default)]
@@ -53,9 +65,16 @@ impl Stages for LocalCoordinator {
         let section = group.section.get_or_insert_with(|| self.begin(&mut sequencer));
         let mut state = section.deciding(&mut sequencer.recent);
         for request in requests {
-            let wish = request.options.durability.unwrap_or(self.durability);
+            let mut wish = request.options.durability.unwrap_or(self.durability);
+            let is_background = matches!(request.work, Work::Maintenance(_));
+            let decision = self.commit_one(&mut state, request, timestamp);
+            // Background work may be lost and done again as long as nobody can
+            // notice. Once it takes a revision it is a commit like any other.
+            if is_background && decision.is_commit() {
+                wish = wish.max(self.durability);
+            }
             group.durability = group.durability.max(Some(wish));
-            group.decisions.push(self.commit_one(&mut state, request, timestamp));
+            group.decisions.push(decision);
         }
     }
 
@@ -106,25 +125,37 @@ impl LocalCoordinator {
         let base = self.published();
         let oldest = self.registry.oldest_revision().unwrap_or(base.revision());
         sequencer.recent.trim(oldest.min(base.revision()));
-        Section::new(sequencer.begun, base, sequencer.head.clone())
+        Section::new(sequencer.begun, base, sequencer.head.clone(), self.used)
     }
 
     fn write_and_publish(&self, outcome: &Outcome, durability: Durability) -> Result<()> {
         if let Some(error) = self.poison() {
             return Err(error.clone());
         }
-        let batch = outcome.batch();
+        let mut batch = outcome.batch();
         if batch.is_empty() {
             return Ok(());
         }
+        let (revision, schema_revision) = outcome.revisions();
+        let reserve = durability == Durability::Buffered
+            && !outcome.commits.is_empty()
+            && revision > self.reserved.load(Ordering::Relaxed);
+        let durability = if reserve {
+            batch.put(keyspace::RESERVED_REVISION, (revision + RESERVE).to_be_bytes().to_vec());
+            Durability::Sync
+        } else {
+            durability
+        };
         Statistics::add(&self.statistics.groups, 1);
         let written = self.cacheable(&batch);
-        let (revision, schema_revision) = outcome.revisions();
         let snapshot = self
             .storage
             .write(batch, durability)
             .and_then(|()| self.storage.snapshot())
             .map_err(|cause| self.set_poison(|| store_failed(&cause)))?;
+        if reserve {
+            self.reserved.store(revision + RESERVE, Ordering::Relaxed);
+        }
         if let Some(cache) = &self.cache {
             written.into_iter().for_each(|(key, value)| cache.commit(revision, &key, value));
         }

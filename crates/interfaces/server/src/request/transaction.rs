@@ -9,7 +9,6 @@ use tandem_base::{Code, Error, Result};
 
 use super::batch::{self, durability, isolation};
 use super::{Fields, Scope};
-use crate::clock::now_ms;
 use crate::data::Data;
 use crate::peer::Peer;
 use crate::workers::Class;
@@ -69,7 +68,7 @@ impl Peer {
             "transaction": handle,
             "isolation": level.as_str(),
             "revision": revision,
-            "expiresAt": now_ms().saturating_add(total_ms),
+            "expiresAt": self.shared.now_ms().saturating_add(total_ms),
         })))
     }
 
