@@ -22,6 +22,7 @@ mod clock;
 mod config;
 mod connection;
 mod connections;
+mod conversation;
 mod data;
 mod declarative;
 mod dispatch;
@@ -44,5 +45,6 @@ mod touched;
 mod workers;
 
 pub use config::{Backpressure, Config, ConnectionLimits, Heartbeat, RateLimit, StoreConfig};
+pub use conversation::Conversation;
 pub use server::{RunningServer, Server, ServerOptions};
 pub use workers::BLOCKING_THREADS;
