@@ -76,7 +76,7 @@ pub fn play(
     // Three keys a pair: reads go another way for each.
     let first = FIRST_KEY + random.below(1 << 40) * 3;
     // Half of the stories are about keys that exist already.
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         let mut process = Process::new(shared, Seeded::new(random.word()));
         if let Err(failure) = prepare(&mut process, &mut *clients[0], first) {
             return process.fail(&mut *clients[0], &failure);

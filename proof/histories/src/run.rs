@@ -230,11 +230,11 @@ impl Run<'_> {
             while !is_over() {
                 turn += 1;
                 process.transact(&mut *clients[0]);
-                if turn % 8 == 0 {
+                if turn.is_multiple_of(8) {
                     forced::play(shared, &mut clients, &mut self.random, turn / 8, forced);
                 }
-                if turn % 30 == 0 {
-                    self.faults.index_changes += u64::from(change_index(store, turn % 60 == 0));
+                if turn.is_multiple_of(30) {
+                    self.faults.index_changes += u64::from(change_index(store, turn.is_multiple_of(60)));
                 }
             }
         });
