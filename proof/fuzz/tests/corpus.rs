@@ -56,10 +56,10 @@ fn g9_g10_no_input_breaks_what_reads_it() {
     for (name, inputs) in [
         ("keys", 4_000),
         ("config", 1_500),
-        ("import", 1_000),
-        ("filters", 1_000),
-        ("wire", 800),
-        ("damage", 200),
+        ("import", 600),
+        ("filters", 400),
+        ("wire", 300),
+        ("damage", 100),
     ] {
         run(name, inputs);
         eprintln!("{name}: done");
