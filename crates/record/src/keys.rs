@@ -104,7 +104,9 @@ pub fn tombstone_prefix(bucket: u32) -> Bytes {
     under(keyspace::TOMBSTONE, bucket, &[])
 }
 
-/// Marks every key that begins with `prefix` as garbage.
+/// Marks every key that begins with `prefix` as garbage. The mark of an index
+/// is remembered as read by those who read through it: dropping it is a change
+/// of what they have read.
 #[must_use]
 pub fn garbage(prefix: &[u8]) -> Bytes {
     let mut key = Vec::with_capacity(1 + prefix.len());

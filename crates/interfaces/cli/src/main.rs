@@ -1,11 +1,4 @@
-//! The command line of Tandem.
-
-mod check;
-mod demo;
-mod import;
-mod message;
-mod open;
-mod serve;
+//! The `tandem` command.
 
 use std::process::ExitCode;
 
@@ -13,50 +6,6 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-use clap::{Parser, Subcommand};
-
-/// A transactional record store.
-#[derive(Debug, Parser)]
-#[command(name = "tandem", version, about)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Serve a store over WebSocket.
-    Serve(serve::Arguments),
-    /// Import records from a JSON, NDJSON or CSV file.
-    Import(import::Arguments),
-    /// Compare every index with its records, both ways.
-    Check(check::Arguments),
-    /// Put a real data set through the store.
-    Demo(demo::Arguments),
-}
-
 fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
-        Command::Serve(arguments) => serve::run(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::Import(arguments) => import::run(&arguments),
-        Command::Check(arguments) => check::run(&arguments),
-        Command::Demo(arguments) => demo::run(&arguments),
-    };
-    match outcome {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("tandem: {}", message::of(&error));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    #[test]
-    fn every_command_can_be_parsed() {
-        super::Arguments::command().debug_assert();
-    }
+    tandem_cli::run()
 }

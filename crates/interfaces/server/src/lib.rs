@@ -21,6 +21,7 @@
 mod config;
 mod connection;
 mod connections;
+mod conversation;
 mod data;
 mod declarative;
 mod dispatch;
@@ -44,6 +45,7 @@ mod touched;
 mod workers;
 
 pub use config::{Backpressure, Config, ConnectionLimits, Heartbeat, RateLimit, StoreConfig};
+pub use conversation::Conversation;
 pub use server::{RunningServer, Server, ServerOptions};
 pub use sockets::{Occupied, SocketServer};
 pub use workers::{BLOCKING_THREADS, StoreCall, StoreCalls};

@@ -209,6 +209,11 @@ impl Outbox {
         }
     }
 
+    /// As [`next`](Self::next), if there is something to do now.
+    pub(crate) fn next_at_once(&self) -> Option<Next> {
+        self.take()
+    }
+
     fn take(&self) -> Option<Next> {
         let mut state = self.lock();
         let sent = std::mem::take(&mut state.in_flight);

@@ -65,7 +65,8 @@ pub(crate) async fn answer(
     })
 }
 
-async fn respond(shared: Arc<Shared>, address: IpAddr, body: &[u8]) -> Vec<u8> {
+/// The frame that answers one request.
+pub(crate) async fn respond(shared: Arc<Shared>, address: IpAddr, body: &[u8]) -> Vec<u8> {
     let (id, answer) = match frame::parse(body) {
         Frame::Malformed(error) => (frame::no_id(), Err(error)),
         Frame::Pong => (frame::no_id(), Err(Error::validation("A pong needs a WebSocket"))),

@@ -84,6 +84,9 @@ impl Access {
             })
             .map(drop),
             Self::Index { index, ranges } => {
+                // That the index is kept is read, too: once it is dropped, what
+                // others commit has no entry in it and would not show there.
+                tx.track_point(&keys::garbage(&keys::index_prefix(index.id)));
                 let mut own_entries = Vec::new();
                 let may_hide = index.unique && own_view_differs(tx, bucket);
                 until_enough(in_direction(ranges, direction), |range| {

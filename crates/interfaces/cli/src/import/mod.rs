@@ -37,6 +37,8 @@ use std::process::ExitCode;
 use serde_json::Value;
 use tandem::{Error, Result, Store};
 
+pub use crate::import::report::Summary;
+
 use crate::import::batch::Batches;
 use crate::import::csv_rows::CsvRows;
 use crate::import::json_rows::JsonRows;
@@ -76,10 +78,14 @@ pub(crate) struct Source {
     batch: u32,
 }
 
+/// How the rows of a file are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
+pub enum Format {
+    /// One array of objects, or objects one after another.
     Json,
+    /// One object a line.
     Ndjson,
+    /// Comma-separated values below a line that names the fields.
     Csv,
 }
 
@@ -166,6 +172,27 @@ impl SourceFile<'_> {
         let complete = report.finish(&source.bucket);
         outcome.map(|()| complete)
     }
+}
+
+/// Imports rows from anywhere into a bucket that exists, in batches of `size`
+/// rows, and prints nothing.
+///
+/// # Errors
+/// `BUCKET_NOT_DEFINED`; `VALIDATION_ERROR` for a bad CSV header; when the store
+/// fails. The batches before stay imported.
+pub fn import_rows(
+    store: &Store,
+    bucket: &str,
+    format: Format,
+    input: impl Read + 'static,
+    size: usize,
+) -> Result<Summary> {
+    let mut batches = Batches::new(store, bucket)?;
+    let mut report = Report::silent();
+    let config = store.bucket_config(bucket)?;
+    let rows = rows(format, input, &config["schema"])?;
+    batches.import(rows, size, &mut report)?;
+    Ok(report.summary())
 }
 
 fn rows(format: Format, input: impl Read + 'static, schema: &Value) -> Result<Rows> {

@@ -11,10 +11,21 @@ const LISTED: u64 = 100;
 /// their lines, a summary.
 pub(super) struct Report {
     bar: ProgressBar,
-    imported: u64,
-    imported_before: u64,
-    left_out: u64,
-    bad: u64,
+    listed: u64,
+    summary: Summary,
+}
+
+/// What became of the rows of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Rows that are in the bucket now.
+    pub imported: u64,
+    /// Rows that an earlier run of the same import put there.
+    pub imported_before: u64,
+    /// Good rows that are not imported because of bad ones in their batch.
+    pub left_out: u64,
+    /// Rows that cannot be imported.
+    pub bad: u64,
 }
 
 impl Report {
@@ -26,7 +37,16 @@ impl Report {
         } else {
             ProgressBar::hidden()
         };
-        Self { bar, imported: 0, imported_before: 0, left_out: 0, bad: 0 }
+        Self { bar, listed: LISTED, summary: Summary::default() }
+    }
+
+    /// One that nobody sees.
+    pub(super) fn silent() -> Self {
+        Self { bar: ProgressBar::hidden(), listed: 0, summary: Summary::default() }
+    }
+
+    pub(super) fn summary(&self) -> Summary {
+        self.summary
     }
 
     /// `input`, moving the bar as it is read.
@@ -35,22 +55,22 @@ impl Report {
     }
 
     pub(super) fn imported(&mut self, rows: usize) {
-        self.imported += rows as u64;
-        self.bar.set_message(format!("{} records", self.imported));
+        self.summary.imported += rows as u64;
+        self.bar.set_message(format!("{} records", self.summary.imported));
     }
 
     pub(super) fn imported_before(&mut self, rows: usize) {
-        self.imported_before += rows as u64;
+        self.summary.imported_before += rows as u64;
     }
 
     /// Good rows that are not imported because of bad ones in their batch.
     pub(super) fn left_out(&mut self, rows: usize) {
-        self.left_out += rows as u64;
+        self.summary.left_out += rows as u64;
     }
 
     pub(super) fn bad_row(&mut self, BadRow { line, problem, .. }: &BadRow) {
-        self.bad += 1;
-        if self.bad <= LISTED {
+        self.summary.bad += 1;
+        if self.summary.bad <= self.listed {
             self.bar.suspend(|| eprintln!("line {line}: {problem}"));
         }
     }
@@ -58,16 +78,16 @@ impl Report {
     /// Prints the summary; says whether every row is in the bucket.
     pub(super) fn finish(self, bucket: &str) -> bool {
         self.bar.finish_and_clear();
-        println!("imported {} records into {bucket}", self.imported);
-        if self.imported_before > 0 {
-            println!("{} records were imported before", self.imported_before);
+        let Summary { imported, imported_before, left_out, bad } = self.summary;
+        println!("imported {imported} records into {bucket}");
+        if imported_before > 0 {
+            println!("{imported_before} records were imported before");
         }
-        if self.bad > 0 {
+        if bad > 0 {
             println!(
-                "{} bad rows; with them, {} good rows of their batches were not imported",
-                self.bad, self.left_out
+                "{bad} bad rows; with them, {left_out} good rows of their batches were not imported"
             );
         }
-        self.bad == 0
+        bad == 0
     }
 }
