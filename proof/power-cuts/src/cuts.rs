@@ -300,8 +300,7 @@ fn for_each_cut(trace: &Trace, plan: Plan, mut each: impl FnMut(Cut<'_>)) {
 fn record_recovery(image: &Image) -> Result<Trace, String> {
     let scratch = scratch();
     image.write(scratch.path()).map_err(|error| error.to_string())?;
-    let watch = Watch { journal_room: Some(16 << 10), ..Watch::default() };
-    let watched = watch.begin(scratch.path());
+    let watched = Watch::default().begin(scratch.path());
     let opened = verify(scratch.path(), &Ledger::default(), false);
     // The ledger is empty: what is found is of no interest here.
     drop(opened);

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use libc::{c_int, c_long};
@@ -20,6 +20,10 @@ use crate::disk::{Node, Operation};
 
 /// How many directories are watched; with none, calls go straight through.
 static WATCHED: AtomicUsize = AtomicUsize::new(0);
+/// The room of new journals that nobody watches; zero = as the library wants it.
+static ROOM: AtomicU64 = AtomicU64::new(0);
+/// The room that the library makes a new journal with.
+const LIBRARY_ROOM: u64 = 64 << 20;
 static TABLE: LazyLock<Mutex<Table>> = LazyLock::new(Mutex::default);
 
 #[derive(Default)]
@@ -47,6 +51,12 @@ fn table() -> MutexGuard<'static, Table> {
 
 fn idle() -> bool {
     WATCHED.load(Ordering::Acquire) == 0
+}
+
+/// Makes new journals with so much room from now on.
+pub(super) fn set_journal_room(bytes: u64) {
+    std::hint::black_box(interpose::linked());
+    ROOM.store(bytes, Ordering::Release);
 }
 
 pub(super) fn begin(recording: Arc<Recording>) {
@@ -196,16 +206,14 @@ pub(super) fn told(file: c_int, position: c_long) -> c_long {
 }
 
 pub(super) fn resize(file: c_int, length: u64, raw: impl FnOnce(u64) -> c_long) -> Outcome {
+    let room = ROOM.load(Ordering::Acquire);
+    let length = if room > 0 && length == LIBRARY_ROOM { room } else { length };
     if idle() {
         return Ok(raw(length));
     }
     let table = table();
     let Some(known) = table.files.get(&file) else { return Ok(raw(length)) };
     known.recording.pass(Call::Resize)?;
-    let length = match known.recording.journal_room() {
-        Some(room) if known.is_journal && length == 64 << 20 => room,
-        _ => length,
-    };
     let outcome = raw(length);
     if outcome == 0 {
         known.recording.record(Operation::Resize { node: known.node, length });

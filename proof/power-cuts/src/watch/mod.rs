@@ -31,4 +31,4 @@ mod names;
 mod recording;
 
 pub use faults::{Call, Fault, Times};
-pub use recording::{Watch, Watched};
+pub use recording::{Watch, Watched, shrink_journals};

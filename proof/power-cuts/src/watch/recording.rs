@@ -11,9 +11,6 @@ use crate::disk::{Image, Mark, Node, Operation, Trace};
 /// How a directory is watched.
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
-    /// The room that a new journal is made with, in place of the library's
-    /// 64 MiB of zeros: only its length, so that images stay small.
-    pub journal_room: Option<u64>,
     /// Makes the library begin a new journal at its next flush once the current
     /// one is longer than this, in place of its 64,000,000 bytes.
     pub rotates_at: Option<u64>,
@@ -38,6 +35,13 @@ struct State {
     trace: Trace,
     plan: Plan,
     violations: Vec<String>,
+}
+
+/// Makes new journals of this process with so much room for later batches, in
+/// place of the library's 64 MiB of zeros. It is only a length: files grow beyond
+/// it as they do beyond the other. Images stay small that way.
+pub fn shrink_journals(room: u64) {
+    hooks::set_journal_room(room);
 }
 
 impl Watch {
@@ -131,10 +135,6 @@ impl Recording {
 
     pub(super) fn rotates_at(&self) -> Option<u64> {
         self.how.rotates_at
-    }
-
-    pub(super) fn journal_room(&self) -> Option<u64> {
-        self.how.journal_room
     }
 
     pub(super) fn pass(&self, call: Call) -> Result<(), i32> {

@@ -10,11 +10,12 @@ use tandem::{
 };
 use tandem_base::Environment;
 use tandem_storage::{DiskStorage, Storage};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::ledger::Ledger;
 use crate::disk::{Image, Mark, Trace};
 use crate::place::scratch;
-use crate::watch::{Watch, Watched};
+use crate::watch::{Watch, Watched, shrink_journals};
 
 /// Which constants a store is shrunk by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,9 @@ pub struct Run<'a> {
     open: Option<(Store, Arc<dyn Storage>)>,
 }
 
+/// The room of a new journal.
+pub const JOURNAL_ROOM: u64 = 16 << 10;
+
 /// The engine's options in all tests here.
 #[must_use]
 pub fn options() -> DiskOptions {
@@ -75,11 +79,11 @@ pub fn store_over(storage: Arc<dyn Storage>, environment: Environment) -> Result
         .open()
 }
 
-/// Makes the library's files with a small write buffer, as nobody can ask
-/// Tandem to. They are empty, so the engine takes them for its own.
+/// Makes an empty store with a small write buffer, as nobody can ask Tandem to.
 ///
 /// # Panics
 /// When that fails.
+#[expect(clippy::disallowed_methods, reason = "this is about files")]
 pub fn prepare(directory: &Path, buffer: u64) {
     let database = fjall::Database::builder(directory.join("data"))
         .worker_threads(1)
@@ -91,6 +95,9 @@ pub fn prepare(directory: &Path, buffer: u64) {
     // Nothing is in the journal yet: the room behind it is only in the way.
     let journal = std::fs::File::options().write(true).open(directory.join("data/0.jnl"));
     journal.and_then(|journal| journal.set_len(0)).expect("a journal");
+    let head = "tandem disk format\nversion 1\n";
+    let format = format!("{head}checksum {:016x}\n", xxh3_64(head.as_bytes()));
+    std::fs::write(directory.join("FORMAT"), format).expect("a format file");
 }
 
 impl Recorded {
@@ -108,7 +115,8 @@ impl Recorded {
     ) -> Result<Self> {
         let scratch = scratch();
         let directory = scratch.path();
-        let mut watch = Watch { journal_room: Some(16 << 10), ..Watch::default() };
+        shrink_journals(JOURNAL_ROOM);
+        let mut watch = Watch::default();
         if let Kind::Tables { buffer, journal } = kind {
             prepare(directory, buffer);
             watch.rotates_at = Some(journal);
