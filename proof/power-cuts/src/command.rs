@@ -4,24 +4,30 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use tandem_proof_power_cuts::cuts::{Counts, Plan, cut_everywhere};
+use tandem_proof_power_cuts::failures::{fail_everywhere, fill_everywhere};
+use tandem_proof_power_cuts::rot::rot_everywhere;
 use tandem_proof_power_cuts::verify;
-use tandem_proof_power_cuts::workload::{Recorded, SCRIPTS, random};
+use tandem_proof_power_cuts::workload::{Recorded, SCRIPTS, Script, random};
 
 const HELP: &str = "\
 power-cuts scripts [--torn N] [--prefixes N] [--seed N]   every script, cut everywhere
 power-cuts script NAME                                    one of them
 power-cuts random FROM TO [--steps N] [--torn N] …        random workloads of these seeds
+power-cuts failures SCRIPT [--step N]                     every system call fails, once and for ever
+power-cuts full SCRIPT [--step N]                         the disk is full from every byte on
+power-cuts rot SCRIPT [--step N] [--seed N]               every byte of every file changes
 power-cuts open DIRECTORY                                 what the engine says to an image
 ";
 
 struct Options {
     plan: Plan,
     steps: u64,
+    step: usize,
 }
 
 pub fn run(arguments: Vec<String>) -> ExitCode {
     let mut options =
-        Options { plan: Plan { torn: 4, prefixes: 2, ..Plan::default() }, steps: 60 };
+        Options { plan: Plan { torn: 4, prefixes: 2, ..Plan::default() }, steps: 60, step: 1 };
     let mut words = Vec::new();
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
@@ -32,6 +38,7 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
             "--seed" => options.plan.seed = number(),
             "--recover-every" => options.plan.recover_every = number(),
             "--threads" => options.plan.threads = number() as usize,
+            "--step" => options.step = number().max(1) as usize,
             "--steps" => options.steps = number(),
             _ => words.push(argument),
         }
@@ -44,8 +51,45 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
             (Ok(from), Ok(to)) => random_workloads(&options, from..to),
             _ => help(),
         },
+        ["failures", name] => disturbed(name, |script, recorded| {
+            fail_everywhere(script, &recorded.ledger, options.step).map(|counts| format!("{counts:?}"))
+        }),
+        ["full", name] => disturbed(name, |script, recorded| {
+            fill_everywhere(script, &recorded.ledger, options.step).map(|counts| format!("{counts:?}"))
+        }),
+        ["rot", name] => disturbed(name, |_, recorded| {
+            rot_everywhere(recorded, options.step, options.plan.seed)
+                .map(|counts| format!("{counts:?}"))
+        }),
         ["open", directory] => open(Path::new(directory)),
         _ => help(),
+    }
+}
+
+fn disturbed(
+    name: &str,
+    disturb: impl FnOnce(&Script, &Recorded) -> Result<String, Vec<String>>,
+) -> ExitCode {
+    let script = Script::named(name);
+    let recorded = match script.record() {
+        Ok(recorded) => recorded,
+        Err(error) => {
+            println!("FAILED without a fault: {error:?}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match disturb(script, &recorded) {
+        Ok(counts) => {
+            println!("{name}: {counts}");
+            ExitCode::SUCCESS
+        }
+        Err(failures) => {
+            for failure in &failures {
+                println!("FAILED {failure}");
+            }
+            println!("{} failures", failures.len());
+            ExitCode::FAILURE
+        }
     }
 }
 

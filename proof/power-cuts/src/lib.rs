@@ -8,12 +8,16 @@
 //! workload  what stores are put through, and what they showed meanwhile
 //! verify    opens what is left, and compares
 //! cuts      every cut of a recording
+//! failures  every system call fails
+//! rot       every byte changes
 //! ```
 #![cfg(target_os = "linux")]
 
 pub mod cuts;
 pub mod disk;
+pub mod failures;
 pub mod place;
+pub mod rot;
 pub mod verify;
 pub mod watch;
 pub mod workload;

@@ -7,5 +7,5 @@ mod scripts;
 
 pub use ledger::{Ledger, State};
 pub use random::random;
-pub use run::{Kind, Recorded, Run, options, store_over};
+pub use run::{Disturbed, Kind, Recorded, Run, options, store_over};
 pub use scripts::{SCRIPTS, Script};

@@ -67,7 +67,7 @@ fn work(run: &mut Run<'_>, steps: u64, below: &dyn Fn(u64) -> u64) -> Result<()>
                     indexes.push(name);
                 }
             },
-            4 => run.step("flush", tandem::Store::flush)?,
+            4 => run.flush()?,
             _ => {
                 let durability =
                     if below(2) == 0 { Durability::Sync } else { Durability::Buffered };

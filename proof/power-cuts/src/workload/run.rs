@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tandem::{
-    ChangeLogOptions, DiskOptions, Durability, Limits, Result, SimulatedClock, Store, Transaction,
+    BucketConfig, ChangeLogOptions, Code, DiskOptions, Durability, Error, Limits, Result, SimulatedClock, Store, Transaction,
     TransactionOptions,
 };
 use tandem_base::Environment;
 use tandem_storage::{DiskStorage, Storage};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, State};
 use crate::disk::{Image, Mark, Trace};
 use crate::place::scratch;
 use crate::watch::{Watch, Watched, shrink_journals};
@@ -50,6 +50,7 @@ pub struct Run<'a> {
     clock: Arc<SimulatedClock>,
     environment: Environment,
     open: Option<(Store, Arc<dyn Storage>)>,
+    acknowledged: u64,
 }
 
 /// The room of a new journal.
@@ -125,7 +126,7 @@ impl Recorded {
         let (environment, clock) = Environment::simulated(1);
         let ledger = Ledger::default();
         let mut run =
-            Run { directory, watched: &watched, ledger, clock, environment, open: None };
+            Run { directory, watched: &watched, ledger, clock, environment, open: None, acknowledged: 0 };
         run.open()?;
         workload(&mut run)?;
         run.close();
@@ -136,6 +137,57 @@ impl Recorded {
             panic!("{name}: the recording does not account for {difference}");
         }
         Ok(Self { name: name.to_owned(), trace, ledger })
+    }
+}
+
+/// What a workload was told while something failed below it.
+pub struct Disturbed {
+    /// The watch, with its fault still armed.
+    pub watched: Watched,
+    /// The newest revision that was acknowledged.
+    pub acknowledged: u64,
+    /// What ended it.
+    pub error: Option<Error>,
+    /// If the store had failed: whether it refused the next commit, and what
+    /// readers saw then.
+    pub after: Option<After>,
+}
+
+/// What a store that has failed does.
+pub struct After {
+    /// The answer to one more commit.
+    pub commit: Result<()>,
+    /// What readers see: the revision and the state.
+    pub read: Result<(u64, State)>,
+}
+
+impl Disturbed {
+    pub(super) fn of(
+        directory: &Path,
+        kind: Kind,
+        mut watch: Watch,
+        workload: impl FnOnce(&mut Run<'_>) -> Result<()>,
+    ) -> Self {
+        shrink_journals(JOURNAL_ROOM);
+        watch.forgetful = true;
+        if let Kind::Tables { buffer, journal } = kind {
+            prepare(directory, buffer);
+            watch.rotates_at = Some(journal);
+        }
+        let watched = watch.begin(directory);
+        let (environment, clock) = Environment::simulated(1);
+        let ledger = Ledger::default();
+        let mut run = Run { directory, watched: &watched, ledger, clock, environment, open: None, acknowledged: 0 };
+        let error = run.open().and_then(|()| workload(&mut run)).err();
+        let failed = error.as_ref().is_some_and(|error| error.code() == Code::StoreFailed);
+        let after = run.open.as_ref().filter(|_| failed).map(|(store, _)| After {
+            commit: store.define_bucket("more", BucketConfig::new("id")),
+            read: store.revision().and_then(|revision| Ok((revision, State::read(store)?))),
+        });
+        run.close();
+        let acknowledged = run.acknowledged;
+        drop(run);
+        Self { watched, acknowledged, error, after }
     }
 }
 
@@ -173,13 +225,26 @@ impl Run<'_> {
         &self.open.as_ref().expect("an open store").0
     }
 
-    /// Does something whose commits are synced.
+    /// Does something whose commits are synced. If it commits nothing (there was
+    /// nothing to maintain), it promises nothing about earlier ones.
     ///
     /// # Errors
     /// As the store answers.
     pub fn step(&mut self, name: &str, work: impl FnOnce(&Store) -> Result<()>) -> Result<()> {
         self.watched.mark(Mark::Step(name.to_owned()));
+        let before = self.store().revision()?;
         work(self.store())?;
+        let commits = self.store().revision()? > before;
+        self.acknowledge(commits)
+    }
+
+    /// Makes what was buffered durable.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub fn flush(&mut self) -> Result<()> {
+        self.watched.mark(Mark::Step("flush".to_owned()));
+        self.store().flush()?;
         self.acknowledge(true)
     }
 
@@ -202,7 +267,9 @@ impl Run<'_> {
     fn acknowledge(&mut self, synced: bool) -> Result<()> {
         let (store, storage) = self.open.as_ref().expect("an open store");
         // Marked before anything is read: reading may touch files.
-        self.watched.mark(Mark::Acknowledged { revision: store.revision()?, synced });
+        let revision = store.revision()?;
+        self.acknowledged = revision;
+        self.watched.mark(Mark::Acknowledged { revision, synced });
         self.ledger.note(store, &**storage)?;
         Ok(())
     }

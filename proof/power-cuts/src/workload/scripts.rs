@@ -1,11 +1,13 @@
 //! Scripted workloads, each about one part of a store's life.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
 use tandem::{BucketConfig, Durability, Field, IndexConfig, Result, Transaction};
 
-use super::run::{Kind, Recorded, Run};
+use super::run::{Disturbed, Kind, Recorded, Run};
+use crate::watch::Watch;
 
 /// A scripted workload.
 pub struct Script {
@@ -16,6 +18,21 @@ pub struct Script {
 }
 
 impl Script {
+    /// One by its name.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn named(name: &str) -> &'static Script {
+        SCRIPTS.iter().find(|script| script.name == name).expect("a script of this name")
+    }
+
+    /// Runs it in an empty directory in which a fault strikes.
+    #[must_use]
+    pub fn disturb(&self, directory: &Path, watch: Watch) -> Disturbed {
+        Disturbed::of(directory, self.kind, watch, self.run)
+    }
+
     /// Runs and records it.
     ///
     /// # Errors
@@ -27,6 +44,8 @@ impl Script {
 
 /// All of them.
 pub const SCRIPTS: &[Script] = &[
+    Script { name: "short", kind: Kind::Journal, run: short },
+    Script { name: "short over tables", kind: Kind::Tables { buffer: 6 << 10, journal: 10 << 10 }, run: short },
     Script { name: "life", kind: Kind::Journal, run: life },
     Script { name: "buffered", kind: Kind::Journal, run: buffered },
     Script { name: "index", kind: Kind::Journal, run: index },
@@ -75,7 +94,11 @@ pub(super) fn transfer(tx: &Transaction, n: u64, note: usize) -> Result<()> {
         accounts.update(id, json!({ "balance": balance, "owner": format!("owner {id} {n}") }))?;
     }
     let entries = tx.bucket("entries");
-    let entry = json!({ "n": n, "account": n % 4, "note": "x".repeat(note) });
+    // What is indexed stays short.
+    let (note, body) = (note.min(900), note.saturating_sub(900));
+    let entry = json!({
+        "n": n, "account": n % 4, "note": "x".repeat(note), "body": "y".repeat(body),
+    });
     entries.insert(entry)?;
     if n >= 12 && n % 2 == 0 {
         entries.delete(n - 12)?;
@@ -88,6 +111,22 @@ fn transfers(run: &mut Run<'_>, numbers: std::ops::Range<u64>, durability: Durab
         run.commit(durability, |tx| transfer(tx, n, 40))?;
     }
     Ok(())
+}
+
+/// A little of everything, for what is repeated thousands of times.
+fn short(run: &mut Run<'_>) -> Result<()> {
+    define(run)?;
+    transfers(run, 0..3, Durability::Sync)?;
+    run.commit(Durability::Buffered, |tx| transfer(tx, 3, 900))?;
+    run.commit(Durability::Buffered, |tx| transfer(tx, 4, 9_000))?;
+    run.flush()?;
+    run.step("create index", |store| store.create_index("entries", "note").map(drop))?;
+    run.close();
+    run.open()?;
+    transfers(run, 5..8, Durability::Sync)?;
+    run.wait(Duration::from_secs(3));
+    run.step("maintain", |store| store.maintain().map(drop))?;
+    transfers(run, 8..10, Durability::Sync)
 }
 
 fn life(run: &mut Run<'_>) -> Result<()> {
@@ -113,12 +152,12 @@ fn buffered(run: &mut Run<'_>) -> Result<()> {
         let durability = if n % 5 == 0 { Durability::Sync } else { Durability::Buffered };
         run.commit(durability, |tx| transfer(tx, n, 600))?;
     }
-    run.step("flush", tandem::Store::flush)?;
+    run.flush()?;
     transfers(run, 30..40, Durability::Buffered)?;
     run.close();
     run.open()?;
     transfers(run, 40..44, Durability::Buffered)?;
-    run.step("flush", tandem::Store::flush)
+    run.flush()
 }
 
 fn index(run: &mut Run<'_>) -> Result<()> {
