@@ -1,5 +1,5 @@
 use tandem_base::Result;
-use tandem_storage::{Durability, Direction, KeyRange};
+use tandem_storage::{Direction, Durability, KeyRange};
 use tandem_transaction::{Coordination, Derived, keyspace};
 
 use crate::maintenance::in_commit_section;

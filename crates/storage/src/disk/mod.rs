@@ -223,10 +223,9 @@ fn open_database(data: &Path, options: &DiskOptions) -> Result<Database> {
     // Recovery asserts what it expects of its files; to a user that is damage.
     match catch_unwind(AssertUnwindSafe(open)) {
         Ok(Ok(database)) => Ok(database),
-        Ok(Err(fjall::Error::InvalidVersion(None))) => Err(at(
-            Error::corrupted("The version marker of the data is damaged or unknown"),
-            data,
-        )),
+        Ok(Err(fjall::Error::InvalidVersion(None))) => {
+            Err(at(Error::corrupted("The version marker of the data is damaged or unknown"), data))
+        }
         Ok(Err(cause)) => Err(open_failed(data, &cause)),
         Err(_) => Err(at(Error::corrupted("The store's data cannot be recovered"), data)),
     }

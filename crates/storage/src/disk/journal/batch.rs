@@ -67,9 +67,11 @@ impl<'a> Reader<'a> {
                     let whole = self.take(TRAILER.len())? == TRAILER
                         && checksum == xxh3_64(&items[..before]);
                     let follows_unsynced = matches!(keys, [Some(a), Some(b)] if a >= b);
-                    return Some(
-                        whole.then_some(Batch { length: 0, sequence_number, follows_unsynced }),
-                    );
+                    return Some(whole.then_some(Batch {
+                        length: 0,
+                        sequence_number,
+                        follows_unsynced,
+                    }));
                 }
                 4 if found < count => _ = self.number(8)?,
                 _ => return Some(None),
