@@ -52,10 +52,12 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
             _ => help(),
         },
         ["failures", name] => disturbed(name, |script, recorded| {
-            fail_everywhere(script, &recorded.ledger, options.step).map(|counts| format!("{counts:?}"))
+            fail_everywhere(script, &recorded.ledger, options.step)
+                .map(|counts| format!("{counts:?}"))
         }),
         ["full", name] => disturbed(name, |script, recorded| {
-            fill_everywhere(script, &recorded.ledger, options.step).map(|counts| format!("{counts:?}"))
+            fill_everywhere(script, &recorded.ledger, options.step)
+                .map(|counts| format!("{counts:?}"))
         }),
         ["rot", name] => disturbed(name, |_, recorded| {
             rot_everywhere(recorded, options.step, options.plan.seed)

@@ -92,7 +92,9 @@ fn run_all(script: &Script, ledger: &Ledger, faults: &[Fault]) -> Result<Counts,
     for (number, fault) in faults.iter().enumerate() {
         match run(script, ledger, *fault) {
             Ok(more) => counts += more,
-            Err(what) => failures.push(format!("{}, fault {number} {fault:?}: {what}", script.name)),
+            Err(what) => {
+                failures.push(format!("{}, fault {number} {fault:?}: {what}", script.name))
+            }
         }
     }
     if failures.is_empty() { Ok(counts) } else { Err(failures) }
@@ -119,7 +121,8 @@ pub fn run(script: &Script, ledger: &Ledger, fault: Fault) -> Result<Counts, Str
         Ok(found) => found,
         Err(what) => {
             let kept = keep("failure");
-            let image = crate::disk::Image::read(scratch.path()).and_then(|image| image.write(&kept));
+            let image =
+                crate::disk::Image::read(scratch.path()).and_then(|image| image.write(&kept));
             return Err(format!("{what}; the files are in {} ({image:?})", kept.display()));
         }
     };

@@ -36,11 +36,7 @@ enum Verdict {
 ///
 /// # Errors
 /// Damages that went unnoticed and did harm, or made a panic.
-pub fn rot_everywhere(
-    recorded: &Recorded,
-    step: usize,
-    seed: u64,
-) -> Result<Counts, Vec<String>> {
+pub fn rot_everywhere(recorded: &Recorded, step: usize, seed: u64) -> Result<Counts, Vec<String>> {
     let image = recorded.trace.live();
     let random = SeededRandom::new(seed);
     let scratch = scratch();

@@ -57,9 +57,7 @@ fn look(directory: &Path, ledger: &Ledger) -> Result<Found, String> {
     let revision = store.revision().map_err(|error| format!("revision: {error:?}"))?;
     check(&store)?;
     let state = State::read(&store).map_err(|error| format!("reading: {error:?}"))?;
-    ledger
-        .compare(revision, &state)
-        .map_err(|what| format!("at revision {revision}: {what}"))?;
+    ledger.compare(revision, &state).map_err(|what| format!("at revision {revision}: {what}"))?;
     ledger.compare_log(&*storage, revision)?;
     Ok(Found { revision })
 }

@@ -39,7 +39,8 @@ fn g9_a_full_disk_is_a_coded_error_and_loses_nothing() {
 fn g9_no_changed_byte_of_a_closed_store_is_silently_wrong() {
     for (name, step) in [("short", 37), ("short over tables", 67)] {
         let recorded = Script::named(name).record().expect("nothing fails without a fault");
-        let rot::Counts { damages, refused, noticed, .. } = fine(rot_everywhere(&recorded, step, 7));
+        let rot::Counts { damages, refused, noticed, .. } =
+            fine(rot_everywhere(&recorded, step, 7));
         assert!(damages > 500 && refused + noticed > damages / 2, "{name}");
     }
 }

@@ -31,10 +31,30 @@ use super::hooks;
 /// Refers to every function, so that the linker takes all of them.
 pub(super) fn linked() -> usize {
     let functions: [*const (); 24] = [
-        open as _, open64 as _, openat as _, openat64 as _, close as _, read as _, pread64 as _,
-        readv as _, write as _, writev as _, pwrite64 as _, pwritev64 as _, lseek64 as _, ftruncate64 as _,
-        fallocate64 as _, fsync as _, fdatasync as _, rename as _, renameat as _, unlink as _,
-        unlinkat as _, mkdir as _, rmdir as _, link as _,
+        open as _,
+        open64 as _,
+        openat as _,
+        openat64 as _,
+        close as _,
+        read as _,
+        pread64 as _,
+        readv as _,
+        write as _,
+        writev as _,
+        pwrite64 as _,
+        pwritev64 as _,
+        lseek64 as _,
+        ftruncate64 as _,
+        fallocate64 as _,
+        fsync as _,
+        fdatasync as _,
+        rename as _,
+        renameat as _,
+        unlink as _,
+        unlinkat as _,
+        mkdir as _,
+        rmdir as _,
+        link as _,
     ];
     functions.iter().map(|function| *function as usize & 1).sum()
 }
@@ -149,7 +169,8 @@ pub unsafe extern "C" fn write(file: c_int, buffer: *const c_void, count: size_t
     }
     // SAFETY: the caller's buffer holds `count` bytes, and count is not zero.
     let bytes = unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), count) };
-    let raw = |part: &[u8]| unsafe { libc::syscall(libc::SYS_write, file, part.as_ptr(), part.len()) };
+    let raw =
+        |part: &[u8]| unsafe { libc::syscall(libc::SYS_write, file, part.as_ptr(), part.len()) };
     finish(hooks::write(file, None, bytes, raw)) as ssize_t
 }
 
@@ -254,7 +275,8 @@ pub unsafe extern "C" fn renameat(
 ) -> c_int {
     // SAFETY: the caller passes zero-terminated paths.
     let (from_name, to_name) = unsafe { (CStr::from_ptr(from), CStr::from_ptr(to)) };
-    let raw = || unsafe { libc::syscall(libc::SYS_renameat2, from_directory, from, to_directory, to, 0) };
+    let raw =
+        || unsafe { libc::syscall(libc::SYS_renameat2, from_directory, from, to_directory, to, 0) };
     finish(hooks::rename((from_directory, from_name), (to_directory, to_name), raw)) as c_int
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tandem::{
-    BucketConfig, ChangeLogOptions, Code, DiskOptions, Durability, Error, Limits, Result, SimulatedClock, Store, Transaction,
-    TransactionOptions,
+    BucketConfig, ChangeLogOptions, Code, DiskOptions, Durability, Error, Limits, Result,
+    SimulatedClock, Store, Transaction, TransactionOptions,
 };
 use tandem_base::Environment;
 use tandem_storage::{DiskStorage, Storage};
@@ -125,8 +125,15 @@ impl Recorded {
         let watched = watch.begin(directory);
         let (environment, clock) = Environment::simulated(1);
         let ledger = Ledger::default();
-        let mut run =
-            Run { directory, watched: &watched, ledger, clock, environment, open: None, acknowledged: 0 };
+        let mut run = Run {
+            directory,
+            watched: &watched,
+            ledger,
+            clock,
+            environment,
+            open: None,
+            acknowledged: 0,
+        };
         run.open()?;
         workload(&mut run)?;
         run.close();
@@ -177,7 +184,15 @@ impl Disturbed {
         let watched = watch.begin(directory);
         let (environment, clock) = Environment::simulated(1);
         let ledger = Ledger::default();
-        let mut run = Run { directory, watched: &watched, ledger, clock, environment, open: None, acknowledged: 0 };
+        let mut run = Run {
+            directory,
+            watched: &watched,
+            ledger,
+            clock,
+            environment,
+            open: None,
+            acknowledged: 0,
+        };
         let error = run.open().and_then(|()| workload(&mut run)).err();
         let failed = error.as_ref().is_some_and(|error| error.code() == Code::StoreFailed);
         let after = run.open.as_ref().filter(|_| failed).map(|(store, _)| After {

@@ -45,13 +45,21 @@ impl Script {
 /// All of them.
 pub const SCRIPTS: &[Script] = &[
     Script { name: "short", kind: Kind::Journal, run: short },
-    Script { name: "short over tables", kind: Kind::Tables { buffer: 6 << 10, journal: 10 << 10 }, run: short },
+    Script {
+        name: "short over tables",
+        kind: Kind::Tables { buffer: 6 << 10, journal: 10 << 10 },
+        run: short,
+    },
     Script { name: "life", kind: Kind::Journal, run: life },
     Script { name: "buffered", kind: Kind::Journal, run: buffered },
     Script { name: "index", kind: Kind::Journal, run: index },
     Script { name: "trim", kind: Kind::Journal, run: trim },
     Script { name: "catalog", kind: Kind::Journal, run: catalog },
-    Script { name: "tables", kind: Kind::Tables { buffer: 12 << 10, journal: 20 << 10 }, run: tables },
+    Script {
+        name: "tables",
+        kind: Kind::Tables { buffer: 12 << 10, journal: 20 << 10 },
+        run: tables,
+    },
     Script {
         name: "index over tables",
         kind: Kind::Tables { buffer: 8 << 10, journal: 16 << 10 },
@@ -106,7 +114,11 @@ pub(super) fn transfer(tx: &Transaction, n: u64, note: usize) -> Result<()> {
     Ok(())
 }
 
-fn transfers(run: &mut Run<'_>, numbers: std::ops::Range<u64>, durability: Durability) -> Result<()> {
+fn transfers(
+    run: &mut Run<'_>,
+    numbers: std::ops::Range<u64>,
+    durability: Durability,
+) -> Result<()> {
     for n in numbers {
         run.commit(durability, |tx| transfer(tx, n, 40))?;
     }
