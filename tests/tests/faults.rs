@@ -144,6 +144,22 @@ fn g9_every_failing_read_is_a_coded_error_and_changes_nothing() {
     }
 }
 
+/// The last step of a build was only buffered: `create_index` had answered, and
+/// after a power cut the index was unfinished and its revision given to another
+/// commit.
+#[test]
+fn g2_an_index_that_was_built_is_ready_after_a_power_cut() {
+    let storage = Arc::new(FaultStorage::new());
+    let store = open(storage.clone()).unwrap();
+    store.define_bucket("things", BucketConfig::new("id")).unwrap();
+    store.bucket("things").insert(json!({ "id": 1, "color": 2 })).unwrap();
+    store.create_index("things", "color").unwrap();
+    let revision = store.revision().unwrap();
+    let store = open(Arc::new(storage.cut(Fate::LoseUnsynced, 1))).unwrap();
+    assert_eq!(store.revision().unwrap(), revision);
+    assert!(store.indexes("things").unwrap().iter().all(|index| index.ready));
+}
+
 #[test]
 fn g1_a_torn_batch_would_be_noticed() {
     // The engine breaks its contract here, to prove that these tests can fail.

@@ -24,6 +24,14 @@ fn batch(fill: u8) -> WriteBatch {
     batch
 }
 
+/// As if the power had gone: a store that is closed says what it holds.
+fn not_closed(directory: &Path) {
+    match fs::remove_file(directory.join("CLOSED")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
+        _ => {}
+    }
+}
+
 /// A store with the batches 1, 2 and 3, of which `torn` loses a page in its
 /// middle.
 fn store_with_torn(torn: u8) -> tempfile::TempDir {
@@ -33,6 +41,7 @@ fn store_with_torn(torn: u8) -> tempfile::TempDir {
         storage.write(batch(fill), Durability::Sync).unwrap();
     }
     drop(storage);
+    not_closed(directory.path());
     let path = directory.path().join(JOURNAL);
     let mut journal = fs::read(&path).unwrap();
     let start = journal.windows(64).position(|bytes| bytes == [torn; 64]).unwrap();
@@ -91,11 +100,13 @@ fn g1_every_prefix_of_the_journal_holds_whole_batches() {
         ends.push(used.iter().rposition(|byte| *byte != 0).unwrap() + 1);
     }
     drop(storage);
+    not_closed(directory.path());
     let journal = fs::read(&path).unwrap();
     for length in (0..=ends[3]).step_by(7).chain(ends.clone()) {
         let mut cut = journal[..length].to_vec();
         cut.resize(journal.len().min(8_192), 0);
         fs::write(&path, cut).unwrap();
+        not_closed(directory.path());
         let storage = open(directory.path()).unwrap();
         let whole = ends.iter().filter(|end| **end <= length).count();
         for number in 0..4u8 {

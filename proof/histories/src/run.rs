@@ -234,7 +234,8 @@ impl Run<'_> {
                     forced::play(shared, &mut clients, &mut self.random, turn / 8, forced);
                 }
                 if turn.is_multiple_of(30) {
-                    self.faults.index_changes += u64::from(change_index(store, turn.is_multiple_of(60)));
+                    self.faults.index_changes +=
+                        u64::from(change_index(store, turn.is_multiple_of(60)));
                 }
             }
         });

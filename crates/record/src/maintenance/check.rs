@@ -173,7 +173,7 @@ impl Records {
         let mut repaired = 0;
         for step in findings.chunks(REPAIRS_PER_STEP) {
             let (records, step) = (self.clone(), step.to_vec());
-            repaired += in_commit_section(coordination, move |state, _| {
+            repaired += in_commit_section(coordination, None, move |state, _| {
                 let catalog = records.catalog_at(state)?;
                 let mut derived = Derived::default();
                 for finding in &step {

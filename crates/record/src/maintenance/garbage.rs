@@ -1,5 +1,5 @@
 use tandem_base::Result;
-use tandem_storage::{Direction, KeyRange};
+use tandem_storage::{Direction, Durability, KeyRange};
 use tandem_transaction::{Coordination, Derived, keyspace};
 
 use crate::maintenance::in_commit_section;
@@ -16,7 +16,7 @@ impl Records {
         if coordination.view()?.scan_first(&marks)?.is_none() {
             return Ok(false);
         }
-        in_commit_section(coordination, move |state, _| {
+        in_commit_section(coordination, Some(Durability::Buffered), move |state, _| {
             let mut derived = Derived::default();
             let first = state.scan(&marks, Direction::Forward).next().transpose()?;
             let Some((mark, _)) = first else { return Ok((derived, false)) };

@@ -67,7 +67,7 @@ impl Records {
         rows: usize,
     ) -> Result<BuildStep> {
         let records = self.clone();
-        in_commit_section(coordination, move |state, _| {
+        in_commit_section(coordination, None, move |state, _| {
             let catalog = records.catalog_at(state)?;
             match catalog.index_by_id(index) {
                 Some((bucket, index)) if !index.is_ready() => step(state, bucket, index, rows),

@@ -15,6 +15,7 @@ mod index_info;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tandem_base::Result;
+use tandem_storage::Durability;
 use tandem_transaction::{
     CommitOptions, CommitRequest, CommitState, Coordination, Derived, Stamp, Work,
 };
@@ -23,9 +24,13 @@ pub use check::{CheckProblem, CheckReport, ProblemKind};
 pub use index_build::BuildStep;
 pub use index_info::IndexInfo;
 
-/// Runs `step` in the commit section and hands its result out.
+/// Runs `step` in the commit section and hands its result out. What somebody is
+/// told of, or what takes a revision, is as durable as the store promises
+/// (`None`): a revision that was seen is not given to another commit after a
+/// power cut.
 fn in_commit_section<T: Send + 'static>(
     coordination: &dyn Coordination,
+    durability: Option<Durability>,
     step: impl FnOnce(&dyn CommitState, Stamp) -> Result<(Derived, T)> + Send + 'static,
 ) -> Result<T> {
     let result = Arc::new(Mutex::new(None));
@@ -35,7 +40,6 @@ fn in_commit_section<T: Send + 'static>(
         *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
         Ok(derived)
     }));
-    let durability = Some(tandem_storage::Durability::Buffered);
     let options = CommitOptions { durability, idempotency: None };
     coordination.commit(CommitRequest { work, options })?;
     let value = result.lock().unwrap_or_else(PoisonError::into_inner).take();

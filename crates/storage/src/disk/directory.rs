@@ -3,6 +3,7 @@
 //! ```text
 //! LOCK     locked by the one process that has the store open
 //! FORMAT   what wrote this directory, in text, with a checksum
+//! CLOSED   what its journals held when it was last closed ([`closing`](super::closing))
 //! data/    the library's files
 //! ```
 //!
@@ -13,10 +14,12 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tandem_base::{Error, Result};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::closing::Closing;
 use super::error::{at, corrupted, file_failed, locked, unsupported};
 
 /// The format that this version of Tandem writes, and the only one it reads.
@@ -29,12 +32,18 @@ pub(super) struct Directory {
     /// The operating system lets go of the lock when the file is closed, also
     /// when the process is killed.
     lock: File,
+    /// Whether everything is synced, so that closing may say so.
+    is_synced: AtomicBool,
 }
 
 impl Drop for Directory {
     /// Unlocks explicitly: a child process that is being started at this moment
     /// shares the open file for an instant, and would keep the lock.
     fn drop(&mut self) {
+        if self.is_synced.load(Ordering::Acquire) {
+            // Without the mark, less is known; what was known stays true.
+            let _ = Closing::write(&self.path, &self.data());
+        }
         // A lock that cannot be given up goes with the file.
         let _ = self.lock.unlock();
     }
@@ -47,10 +56,21 @@ impl Directory {
         let lock_path = path.join("LOCK");
         let lock = open_lock(&lock_path)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock, is_synced: false.into() }),
             Err(TryLockError::WouldBlock) => Err(at(locked(), path)),
             Err(TryLockError::Error(cause)) => Err(file_failed(&lock_path, &cause)),
         }
+    }
+
+    /// Says that everything is synced and nothing more will be written: the
+    /// directory may be marked as closed when it is let go.
+    pub(super) fn set_synced(&self) {
+        self.is_synced.store(true, Ordering::Release);
+    }
+
+    /// What was known when the store was last closed.
+    pub(super) fn closing(&self) -> Result<Closing> {
+        Closing::read(&self.path)
     }
 
     /// Where the library's files lie.
@@ -82,8 +102,12 @@ impl Directory {
         }
     }
 
-    /// Writes `FORMAT`: from here on the directory holds a store.
+    /// Writes `FORMAT`: from here on the directory holds a store. The library
+    /// does not sync the names of its keyspaces' directories; that is done here.
     pub(super) fn complete(&self) -> Result<()> {
+        for directory in [self.data().join("keyspaces"), self.data()] {
+            sync_directory(&directory).map_err(|cause| file_failed(&directory, &cause))?;
+        }
         let path = self.path.join("FORMAT");
         write_atomically(&path, format_file(VERSION).as_bytes())
             .map_err(|cause| file_failed(&path, &cause))
@@ -140,13 +164,13 @@ fn open_lock(path: &Path) -> Result<File> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a storage engine owns its files")]
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     fs::read(path)
 }
 
 /// The file holds `bytes` whole or does not exist, also after a power cut.
 #[expect(clippy::disallowed_methods, reason = "a storage engine owns its files")]
-fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let temporary = path.with_extension("new");
     let mut file = File::create(&temporary)?;
     file.write_all(bytes)?;

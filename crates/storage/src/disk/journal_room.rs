@@ -26,26 +26,26 @@
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::{Operation, WriteBatch};
+use super::journal::journals;
+use crate::Operation;
 
 /// How much is written ahead at once. The sync after it writes that much more.
 const PIECE: u64 = 1 << 20;
 
 /// What the library adds to a batch, and to an operation, at most (see
-/// `journal_tail` for the layout).
+/// `journal::batch` for the layout).
 const BATCH_OVERHEAD: u64 = 64;
 const OPERATION_OVERHEAD: u64 = 32;
 
 /// See the [module](self).
 pub(super) struct JournalRoom {
     directory: PathBuf,
-    state: Mutex<Journal>,
+    journal: Journal,
 }
 
 /// The newest journal that was seen.
-pub(super) struct Journal {
+struct Journal {
     number: u64,
     /// `None` when no room is made in it.
     file: Option<File>,
@@ -58,25 +58,24 @@ impl JournalRoom {
     /// Room in the journals of `directory`. The newest one that is there now is
     /// used only if it is `new`.
     pub(super) fn new(directory: &Path, new: bool) -> Self {
-        let mut journal = Journal { number: 0, file: None, used: 0, made: 0, capacity: 0 };
-        journal.number = newest(directory).unwrap_or(0);
+        let number = journals(directory).ok().and_then(|all| Some(all.last()?.number)).unwrap_or(0);
+        let mut journal = Journal { number, file: None, used: 0, made: 0, capacity: 0 };
         if new {
             journal.take_up(directory);
         }
-        Self { directory: directory.to_owned(), state: Mutex::new(journal) }
+        Self { directory: directory.to_owned(), journal }
     }
 
-    /// Makes room for `batch`. The batch is to be written while the guard is
-    /// held. Making room may fail without harm: the batch then takes blocks
-    /// that were not written before.
-    pub(super) fn reserve(&self, batch: &WriteBatch) -> MutexGuard<'_, Journal> {
-        let mut journal = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while path(&self.directory, journal.number + 1).exists() {
+    /// Makes room for a batch of these operations, the next to be written.
+    /// That may fail without harm: the batch then takes blocks that were not
+    /// written before.
+    pub(super) fn reserve(&mut self, operations: &[Operation]) {
+        let Self { directory, journal } = self;
+        while path(directory, journal.number + 1).exists() {
             journal.number += 1;
-            journal.take_up(&self.directory);
+            journal.take_up(directory);
         }
-        journal.make_room(longest(batch));
-        journal
+        journal.make_room(longest(operations));
     }
 }
 
@@ -137,20 +136,16 @@ fn write_zeros(_file: &File, _start: u64, _end: u64) -> std::io::Result<()> {
     Err(std::io::ErrorKind::Unsupported.into())
 }
 
-/// The most bytes that the batch can take in the journal. The library may
+/// The most bytes that a batch can take in the journal. The library may
 /// compress values; what does not shrink grows by less than a hundredth.
-fn longest(batch: &WriteBatch) -> u64 {
+fn longest(operations: &[Operation]) -> u64 {
     let operation = |operation: &Operation| {
         let value = operation.value().map_or(0, |value| value.len() as u64);
         OPERATION_OVERHEAD + operation.key().len() as u64 + value + value / 100
     };
-    BATCH_OVERHEAD + batch.operations().iter().map(operation).sum::<u64>()
+    BATCH_OVERHEAD + operations.iter().map(operation).sum::<u64>()
 }
 
 fn path(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("{number}.jnl"))
-}
-
-fn newest(directory: &Path) -> Option<u64> {
-    super::journal_tail::newest_journal(directory).ok().flatten().map(|(number, _)| number)
 }

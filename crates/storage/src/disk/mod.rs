@@ -13,8 +13,8 @@
 //! * batches in which the last operation on a key wins, and an empty `Sync`
 //!   batch that syncs what was buffered;
 //! * reads of the newest value that cannot see half a batch;
-//! * opening after a power cut that tore a batch in the middle
-//!   ([`journal_tail`]);
+//! * opening after a power cut, whatever it tore, and noticing damage that the
+//!   library would not ([`journal`], [`manifest`], [`closing`]);
 //! * blocks for the journal before they are needed, so that a sync writes the
 //!   batch and nothing else ([`journal_room`]).
 //!
@@ -31,16 +31,18 @@
 //!
 //! `docs/storage-engines.md` lists what was checked in the library's source.
 
+mod closing;
 mod directory;
 mod error;
+mod journal;
 mod journal_room;
-mod journal_tail;
+mod manifest;
 mod options;
 mod snapshot;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use fjall::{
@@ -51,7 +53,7 @@ use tandem_base::{Error, Result};
 pub use options::DiskOptions;
 
 use self::directory::{Directory, format_missing};
-use self::error::{at, file_failed, open_failed, write_failed};
+use self::error::{at, open_failed, write_failed};
 use self::journal_room::JournalRoom;
 use self::snapshot::DiskSnapshot;
 use crate::{Durability, Operation, Poison, Snapshot, Storage, WriteBatch};
@@ -62,8 +64,15 @@ const KEYSPACE: &str = "entries";
 /// The disk engine. Closed when it and all its snapshots are dropped.
 pub struct DiskStorage {
     files: Arc<Files>,
+    /// Held while a batch is appended, as the library holds its journal.
+    writer: Mutex<Writer>,
+}
+
+/// What one writer leaves to the next.
+struct Writer {
+    /// Whether a batch before the next one is not synced.
+    unsynced: bool,
     room: JournalRoom,
-    poison: Poison,
 }
 
 /// The open files, shared with snapshots. Fields drop in this order: the
@@ -71,7 +80,18 @@ pub struct DiskStorage {
 struct Files {
     keyspace: Keyspace,
     database: Database,
-    _directory: Directory,
+    directory: Directory,
+    poison: Poison,
+}
+
+impl Drop for Files {
+    /// Closing: what is in the journal is synced, and written down as such once
+    /// the library is done. After a failed write nobody knows what is there.
+    fn drop(&mut self) {
+        if self.poison.check().is_ok() && self.database.persist(PersistMode::SyncAll).is_ok() {
+            self.directory.set_synced();
+        }
+    }
 }
 
 impl DiskStorage {
@@ -89,15 +109,22 @@ impl DiskStorage {
         let path = path.as_ref();
         let options = options.clamped();
         let directory = Directory::lock(path)?;
+        let data = directory.data();
         let complete = directory.is_complete()?;
-        if !directory.has_data() {
-            if complete {
+        if complete {
+            if !directory.has_data() {
                 return Err(at(Error::corrupted("The store's data is missing"), path));
+            }
+            manifest::verify(&data)?;
+            journal::verify(&data, &directory.closing()?)?;
+        } else {
+            // Nothing was acknowledged here, unless the format file was lost.
+            if data.is_dir() && !journal::is_empty(&data)? {
+                return Err(format_missing(path));
             }
             directory.clear_unfinished()?;
         }
-        let has_data = directory.has_data();
-        let database = open_mending(&directory, &options)?;
+        let database = open_database(&data, &options)?;
         if complete && !database.keyspace_exists(KEYSPACE) {
             return Err(at(Error::corrupted("The store's data is missing"), path));
         }
@@ -105,15 +132,12 @@ impl DiskStorage {
             .keyspace(KEYSPACE, || keyspace_options(&options))
             .map_err(|cause| open_failed(path, &cause))?;
         if !complete {
-            if !keyspace.is_empty().map_err(|cause| open_failed(path, &cause))? {
-                return Err(format_missing(path));
-            }
             directory.complete()?;
         }
         // Last: what the library writes while it opens is not counted.
-        let room = JournalRoom::new(&directory.data(), !has_data);
-        let files = Arc::new(Files { keyspace, database, _directory: directory });
-        Ok(Self { files, room, poison: Poison::new() })
+        let room = JournalRoom::new(&data, !complete);
+        let files = Arc::new(Files { keyspace, database, directory, poison: Poison::new() });
+        Ok(Self { files, writer: Mutex::new(Writer { unsynced: false, room }) })
     }
 
     fn append(&self, batch: WriteBatch, durability: Durability) -> fjall::Result<()> {
@@ -122,26 +146,44 @@ impl DiskStorage {
             Durability::Buffered => PersistMode::Buffer,
             Durability::Sync => PersistMode::SyncData,
         };
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let Writer { unsynced, room } = &mut *writer;
+        let follows_unsynced = std::mem::replace(unsynced, true);
         if batch.is_empty() {
-            return database.persist(mode);
+            database.persist(mode)?;
+            *unsynced = follows_unsynced && durability == Durability::Buffered;
+            return Ok(());
         }
         // The library gives all operations of a batch one sequence number and
         // does not say which of two on one key wins: leave only the last.
         let mut operations = batch.into_operations();
         operations.sort_by(|a, b| a.key().cmp(b.key()));
+        operations.dedup_by(|later, earlier| {
+            let same = later.key() == earlier.key();
+            if same {
+                std::mem::swap(later, earlier);
+            }
+            same
+        });
+        // The order says whether all before is synced: see `journal`.
+        if follows_unsynced {
+            operations.reverse();
+            if let [only] = &operations[..] {
+                operations.push(only.clone());
+            }
+        }
+        room.reserve(&operations);
         let mut output = OwnedWriteBatch::with_capacity(database.clone(), operations.len())
             .durability(Some(mode));
-        let mut operations = operations.into_iter().peekable();
-        while let Some(operation) = operations.next() {
-            if operations.peek().is_some_and(|next| next.key() == operation.key()) {
-                continue;
-            }
+        for operation in operations {
             match operation {
                 Operation::Put { key, value } => output.insert(keyspace, key, value),
                 Operation::Delete { key } => output.remove(keyspace, key),
             }
         }
-        output.commit()
+        output.commit()?;
+        *unsynced = durability == Durability::Buffered;
+        Ok(())
     }
 }
 
@@ -158,9 +200,9 @@ impl Storage for DiskStorage {
 
     fn write(&self, batch: WriteBatch, durability: Durability) -> Result<()> {
         batch.check_limits()?;
-        self.poison.check()?;
-        let _turn = self.room.reserve(&batch);
-        self.append(batch, durability).map_err(|cause| self.poison.set(write_failed(&cause)))
+        let poison = &self.files.poison;
+        poison.check()?;
+        self.append(batch, durability).map_err(|cause| poison.set(write_failed(&cause)))
     }
 
     fn name(&self) -> &'static str {
@@ -176,34 +218,11 @@ impl Storage for DiskStorage {
 
 impl std::fmt::Debug for DiskStorage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DiskStorage").field("poison", &self.poison).finish_non_exhaustive()
+        f.debug_struct("DiskStorage").field("poison", &self.files.poison).finish_non_exhaustive()
     }
 }
 
-/// Opens the library's files; after a power cut that tore the last batch, cuts
-/// that batch off and tries once more.
-fn open_mending(directory: &Directory, options: &DiskOptions) -> Result<Database> {
-    let data = directory.data();
-    let error = match open_database(&data, options) {
-        Ok(database) => return Ok(database),
-        Err(Failure::Journal(error)) => error,
-        Err(Failure::Other(error)) => return Err(error),
-    };
-    if !journal_tail::mend(&data).map_err(|cause| file_failed(&data, &cause))? {
-        return Err(error);
-    }
-    open_database(&data, options).map_err(|(Failure::Journal(error) | Failure::Other(error))| error)
-}
-
-/// Why the library did not open.
-enum Failure {
-    /// Perhaps a torn batch at the end of the journal.
-    Journal(Error),
-    /// Anything else.
-    Other(Error),
-}
-
-fn open_database(data: &Path, options: &DiskOptions) -> Result<Database, Failure> {
+fn open_database(data: &Path, options: &DiskOptions) -> Result<Database> {
     let open = || {
         Database::builder(data)
             .cache_size(options.cache_bytes)
@@ -217,18 +236,11 @@ fn open_database(data: &Path, options: &DiskOptions) -> Result<Database, Failure
     // Recovery asserts what it expects of its files; to a user that is damage.
     match catch_unwind(AssertUnwindSafe(open)) {
         Ok(Ok(database)) => Ok(database),
-        Ok(Err(cause @ fjall::Error::JournalRecovery(_))) => {
-            Err(Failure::Journal(open_failed(data, &cause)))
+        Ok(Err(fjall::Error::InvalidVersion(None))) => {
+            Err(at(Error::corrupted("The version marker of the data is damaged or unknown"), data))
         }
-        Ok(Err(fjall::Error::InvalidVersion(None))) => Err(Failure::Other(at(
-            Error::corrupted("The version marker of the data is damaged or unknown"),
-            data,
-        ))),
-        Ok(Err(cause)) => Err(Failure::Other(open_failed(data, &cause))),
-        Err(_) => Err(Failure::Journal(at(
-            Error::corrupted("The store's data cannot be recovered"),
-            data,
-        ))),
+        Ok(Err(cause)) => Err(open_failed(data, &cause)),
+        Err(_) => Err(at(Error::corrupted("The store's data cannot be recovered"), data)),
     }
 }
 

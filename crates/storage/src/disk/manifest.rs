@@ -1,0 +1,61 @@
+//! The library's lists of tables, checked before it reads them.
+//!
+//! Each keyspace has a file `current` that names the list in force and its
+//! checksum. The library (lsm-tree 3.1.10) writes the checksum but does not
+//! check it, so that a rotten list can hide tables or misread them; and where
+//! `current` itself is missing, it takes the keyspace for one that was never
+//! finished and *removes* it. Tandem looks first.
+//!
+//! ```text
+//! keyspaces/<number>/current   version:u64 checksum:u128 kind:u8, little-endian; kind 0 = xxh3-128
+//! keyspaces/<number>/v<version>
+//! ```
+
+use std::fs;
+use std::path::Path;
+
+use tandem_base::{Error, Result};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::directory::read;
+use super::error::{at, file_failed};
+
+/// Checks the lists of all keyspaces of a store that was completely created.
+///
+/// # Errors
+/// `CORRUPTED` when one is damaged, or no keyspace with entries is there.
+pub(super) fn verify(data: &Path) -> Result<()> {
+    let keyspaces = data.join("keyspaces");
+    let failed = |cause| file_failed(&keyspaces, &cause);
+    let mut with_entries = 0;
+    for entry in fs::read_dir(&keyspaces).map_err(failed)? {
+        let keyspace = entry.map_err(failed)?.path();
+        if keyspace.join("current").exists() {
+            verify_list(&keyspace)?;
+            // Number 0 holds the library's own settings.
+            with_entries += usize::from(!keyspace.ends_with("0"));
+        }
+    }
+    if with_entries == 0 || !keyspaces.join("0").join("current").exists() {
+        return Err(at(Error::corrupted("The store's data is missing"), &keyspaces));
+    }
+    Ok(())
+}
+
+fn verify_list(keyspace: &Path) -> Result<()> {
+    let path = keyspace.join("current");
+    let current = read(&path).map_err(|cause| file_failed(&path, &cause))?;
+    let damaged = || at(Error::corrupted("A list of tables is damaged"), &path);
+    let (version, rest) = current.split_first_chunk().ok_or_else(damaged)?;
+    let (checksum, kind) = rest.split_first_chunk().ok_or_else(damaged)?;
+    if kind != [0] {
+        return Err(damaged());
+    }
+    let list = keyspace.join(format!("v{}", u64::from_le_bytes(*version)));
+    match read(&list) {
+        Ok(bytes) if xxh3_128(&bytes) == u128::from_le_bytes(*checksum) => Ok(()),
+        Ok(_) => Err(damaged()),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Err(damaged()),
+        Err(cause) => Err(file_failed(&list, &cause)),
+    }
+}
