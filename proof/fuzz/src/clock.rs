@@ -2,11 +2,12 @@
 //!
 //! A hang cannot be caught, only reported: when an input takes longer than
 //! [`LONGEST`], a thread beside it writes the input to a file, says so and ends
-//! the process.
+//! the process. It counts seconds that it has slept itself, so that a process that
+//! was stopped for a while is not taken for one that hangs.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, Once, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Far beyond what any input takes on a loaded machine.
 pub const LONGEST: Duration = Duration::from_secs(20);
@@ -14,7 +15,8 @@ pub const LONGEST: Duration = Duration::from_secs(20);
 struct Running {
     target: &'static str,
     input: Vec<u8>,
-    since: Instant,
+    /// Seconds that the watcher has seen it run.
+    seconds: u64,
 }
 
 static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
@@ -27,7 +29,7 @@ impl Watch {
     #[expect(clippy::disallowed_methods, reason = "a watchdog is about real time")]
     pub(crate) fn start(target: &'static str, input: &[u8]) -> Self {
         WATCHER.call_once(|| drop(std::thread::spawn(watch)));
-        let running = Running { target, input: input.to_vec(), since: Instant::now() };
+        let running = Running { target, input: input.to_vec(), seconds: 0 };
         *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
         Self(())
     }
@@ -43,11 +45,12 @@ impl Drop for Watch {
 fn watch() {
     loop {
         std::thread::sleep(Duration::from_secs(1));
-        let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(running) = running.as_ref().filter(|running| running.since.elapsed() > LONGEST)
-        else {
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(running) = running.as_mut() else { continue };
+        running.seconds += 1;
+        if running.seconds <= LONGEST.as_secs() {
             continue;
-        };
+        }
         let path = PathBuf::from(format!("hang-{}", running.target));
         let written = std::fs::write(&path, &running.input);
         eprintln!(
