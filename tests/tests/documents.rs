@@ -405,7 +405,7 @@ fn group(folder: &str, is_dev: bool) -> &'static str {
     match folder {
         "bench" => "Benchmarks",
         "tests" | "examples" | "crates/testkit" => "Tests and examples",
-        _ if is_dev => "Tests and examples",
+        _ if is_dev || folder.starts_with("proof/") => "Tests and examples",
         "crates/interfaces/server" | "crates/interfaces/cli" => "Server and command line",
         _ => "The embedded library",
     }

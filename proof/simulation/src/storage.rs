@@ -58,7 +58,7 @@ impl Watched {
     }
 
     fn nth(&self, every: u64) -> bool {
-        (self.seen.fetch_add(1, Ordering::Relaxed) + 1) % every == 0
+        (self.seen.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(every)
     }
 
     fn spoil(&self, batch: &WriteBatch) -> WriteBatch {
