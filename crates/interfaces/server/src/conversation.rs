@@ -17,6 +17,7 @@ use crate::outbox::Next;
 use crate::peer::Peer;
 use crate::rpc;
 use crate::shared::Shared;
+use crate::workers::Workers;
 
 /// One client's session with a server over `store`. Needs a tokio runtime.
 /// Dropped without [`end`](Self::end), it rolls back what is open, too.
@@ -34,7 +35,7 @@ impl Conversation {
     /// one that exists; `CLOSED`, `STORAGE_ERROR`.
     pub fn begin(config: Config, store: &Store) -> Result<Self> {
         apply_definitions(store, &config.store)?;
-        let shared = Shared::new(config, store.clone(), Feed::start(store)?);
+        let shared = Shared::new(config, store.clone(), Feed::start(store)?, Workers::new(None));
         let peer = Peer::administrator(shared.clone(), LOCAL);
         Ok(Self { shared, peer })
     }

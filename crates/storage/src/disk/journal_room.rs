@@ -30,8 +30,10 @@ use std::path::{Path, PathBuf};
 use super::journal::journals;
 use crate::Operation;
 
-/// How much is written ahead at once. The sync after it writes that much more.
-const PIECE: u64 = 1 << 20;
+/// How much is written ahead at once, from a small store's journal to a busy
+/// one's. The sync after it writes that much more.
+const SMALLEST_PIECE: u64 = 64 << 10;
+const LARGEST_PIECE: u64 = 1 << 20;
 
 /// What the library adds to a batch, and to an operation, at most (see
 /// `journal::batch` for the layout).
@@ -95,7 +97,8 @@ impl Journal {
             return;
         }
         let Some(file) = &self.file else { return };
-        let end = (self.used + PIECE).min(self.capacity);
+        let piece = self.used.clamp(SMALLEST_PIECE, LARGEST_PIECE);
+        let end = (self.used + piece).min(self.capacity);
         if end <= self.made || write_zeros(file, self.made, end).is_err() {
             // A full disk, for example, is the batch's to report.
             self.file = None;
