@@ -404,8 +404,9 @@ fn protocol_lists_every_config_key_with_its_default() {
 fn group(folder: &str, is_dev: bool) -> &'static str {
     match folder {
         "bench" => "Benchmarks",
+        _ if folder.starts_with("proof/") => "Proofs",
         "tests" | "examples" | "crates/testkit" => "Tests and examples",
-        _ if is_dev || folder.starts_with("proof/") => "Tests and examples",
+        _ if is_dev => "Tests and examples",
         "crates/interfaces/server" | "crates/interfaces/cli" => "Server and command line",
         _ => "The embedded library",
     }

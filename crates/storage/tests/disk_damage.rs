@@ -119,6 +119,29 @@ fn g2_a_rotten_sequence_number_is_corruption() {
     corrupted(directory.path());
 }
 
+/// A write that fails half-way, on a full disk, leaves half a batch. The library
+/// may begin a new journal all the same, so the half is not in the newest one.
+#[test]
+fn g9_half_a_batch_before_an_empty_journal_is_a_failed_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = open(directory.path()).unwrap();
+    for fill in 1..=3 {
+        storage.write(batch(fill, 2), Durability::Sync).unwrap();
+    }
+    let killed = left_open(directory.path());
+    drop(storage);
+    let root = killed.path();
+    let half = start_of(&fs::read(root.join(JOURNAL)).unwrap(), 3) + 700;
+    change(root, JOURNAL, |journal| journal[half..].fill(0));
+    fs::write(root.join("data/1.jnl"), vec![0; 4096]).unwrap();
+    let storage = open(root).unwrap();
+    for (fill, there) in [(1, true), (2, true), (3, false)] {
+        assert_eq!(storage.get(&[fill, 0]).unwrap().is_some(), there, "{fill}");
+    }
+    drop(storage);
+    open(root).expect("and again");
+}
+
 /// Damage to the last batch looks like a batch that the power cut short. A
 /// store that was closed knows better.
 #[test]

@@ -92,6 +92,7 @@ pub(super) fn length(file: c_int) -> u64 {
 unsafe fn open_at(directory: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
     // SAFETY: the caller passes a zero-terminated path.
     let name = unsafe { CStr::from_ptr(path) };
+    // SAFETY: the arguments are the caller's own, and valid as the caller promises.
     let raw = || unsafe { libc::syscall(libc::SYS_openat, directory, path, flags, mode) };
     finish(hooks::open(directory, name, flags, raw)) as c_int
 }
@@ -170,6 +171,7 @@ pub unsafe extern "C" fn write(file: c_int, buffer: *const c_void, count: size_t
     // SAFETY: the caller's buffer holds `count` bytes, and count is not zero.
     let bytes = unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), count) };
     let raw =
+        // SAFETY: the arguments are the caller's own, and valid as the caller promises.
         |part: &[u8]| unsafe { libc::syscall(libc::SYS_write, file, part.as_ptr(), part.len()) };
     finish(hooks::write(file, None, bytes, raw)) as ssize_t
 }
@@ -186,6 +188,7 @@ pub unsafe extern "C" fn pwrite64(
     }
     // SAFETY: the caller's buffer holds `count` bytes, and count is not zero.
     let bytes = unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), count) };
+    // SAFETY: the arguments are the caller's own, and valid as the caller promises.
     let raw = |part: &[u8]| unsafe {
         libc::syscall(libc::SYS_pwrite64, file, part.as_ptr(), part.len(), offset)
     };
@@ -203,6 +206,7 @@ unsafe fn first_part(parts: *const iovec, count: c_int) -> Option<iovec> {
 pub unsafe extern "C" fn writev(file: c_int, parts: *const iovec, count: c_int) -> ssize_t {
     // SAFETY: the part is one of the caller's.
     match unsafe { first_part(parts, count) } {
+        // SAFETY: the arguments are the caller's own, and valid as the caller promises.
         Some(part) => unsafe { write(file, part.iov_base, part.iov_len) },
         None => 0,
     }
@@ -217,6 +221,7 @@ pub unsafe extern "C" fn pwritev64(
 ) -> ssize_t {
     // SAFETY: the part is one of the caller's.
     match unsafe { first_part(parts, count) } {
+        // SAFETY: the arguments are the caller's own, and valid as the caller promises.
         Some(part) => unsafe { pwrite64(file, part.iov_base, part.iov_len, offset) },
         None => 0,
     }
@@ -276,6 +281,7 @@ pub unsafe extern "C" fn renameat(
     // SAFETY: the caller passes zero-terminated paths.
     let (from_name, to_name) = unsafe { (CStr::from_ptr(from), CStr::from_ptr(to)) };
     let raw =
+        // SAFETY: the arguments are the caller's own, and valid as the caller promises.
         || unsafe { libc::syscall(libc::SYS_renameat2, from_directory, from, to_directory, to, 0) };
     finish(hooks::rename((from_directory, from_name), (to_directory, to_name), raw)) as c_int
 }
@@ -296,6 +302,7 @@ pub unsafe extern "C" fn rmdir(path: *const c_char) -> c_int {
 pub unsafe extern "C" fn unlinkat(directory: c_int, path: *const c_char, flags: c_int) -> c_int {
     // SAFETY: the caller passes a zero-terminated path.
     let name = unsafe { CStr::from_ptr(path) };
+    // SAFETY: the arguments are the caller's own, and valid as the caller promises.
     let raw = || unsafe { libc::syscall(libc::SYS_unlinkat, directory, path, flags) };
     finish(hooks::remove(directory, name, raw)) as c_int
 }
@@ -304,6 +311,7 @@ pub unsafe extern "C" fn unlinkat(directory: c_int, path: *const c_char, flags: 
 pub unsafe extern "C" fn mkdir(path: *const c_char, mode: mode_t) -> c_int {
     // SAFETY: the caller passes a zero-terminated path.
     let name = unsafe { CStr::from_ptr(path) };
+    // SAFETY: the arguments are the caller's own, and valid as the caller promises.
     let raw = || unsafe { libc::syscall(libc::SYS_mkdirat, libc::AT_FDCWD, path, mode) };
     finish(hooks::make_directory(name, raw)) as c_int
 }

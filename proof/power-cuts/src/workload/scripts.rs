@@ -108,7 +108,7 @@ pub(super) fn transfer(tx: &Transaction, n: u64, note: usize) -> Result<()> {
         "n": n, "account": n % 4, "note": "x".repeat(note), "body": "y".repeat(body),
     });
     entries.insert(entry)?;
-    if n >= 12 && n % 2 == 0 {
+    if n >= 12 && n.is_multiple_of(2) {
         entries.delete(n - 12)?;
     }
     Ok(())

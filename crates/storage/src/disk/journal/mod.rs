@@ -21,8 +21,9 @@
 //! the batch was written, and descend if not. (One operation alone is then
 //! written twice, which means the same.)
 //!
-//! What else is noticed: in all journals but the newest nothing may be broken,
-//! since each was synced whole before the next was begun; sequence numbers,
+//! What else is noticed: in all journals but the newest that holds anything,
+//! nothing may be broken, since each was synced whole before the next was written
+//! to; sequence numbers,
 //! which no checksum covers, rise from batch to batch; and no journal is shorter
 //! than it was when the store was last closed ([`closing`](super::closing)).
 //!
@@ -90,7 +91,7 @@ pub(super) fn verify(data: &Path, closing: &Closing) -> Result<()> {
         return Err(damaged("The newest journal is missing", data));
     }
     let mut last = None;
-    let count = journals.len();
+    let newest_used = newest_used(&journals).map_err(|cause| file_failed(data, &cause))?;
     for (index, journal) in journals.iter().enumerate() {
         let path = &journal.path;
         let failed = |cause| file_failed(path, &cause);
@@ -110,7 +111,7 @@ pub(super) fn verify(data: &Path, closing: &Closing) -> Result<()> {
         if scan.only_zeros().map_err(failed)? {
             continue;
         }
-        if index + 1 < count {
+        if Some(index) < newest_used {
             return Err(damaged("A journal that was synced whole is damaged", path));
         }
         let rest = scan.rest().map_err(failed)?;
@@ -120,6 +121,18 @@ pub(super) fn verify(data: &Path, closing: &Closing) -> Result<()> {
         truncate(path, sound).map_err(failed)?;
     }
     Ok(())
+}
+
+/// The last journal that holds anything. A write that failed may have left half
+/// a batch in a journal that is not the newest: the library had already decided
+/// to begin another, and nothing was written to that one.
+fn newest_used(journals: &[Journal]) -> std::io::Result<Option<usize>> {
+    for (index, journal) in journals.iter().enumerate().rev() {
+        if !Scan::open(&journal.path)?.only_zeros()? {
+            return Ok(Some(index));
+        }
+    }
+    Ok(None)
 }
 
 /// The whole batches after the broken one that `rest` begins with.
