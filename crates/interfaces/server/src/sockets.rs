@@ -19,7 +19,8 @@ use crate::http;
 use crate::shared::Shared;
 use crate::workers::{StoreCalls, Workers};
 
-/// See the [module](self). Dropping it tells its connections to close.
+/// A server of streams that somebody else has accepted and upgraded. Dropping it
+/// tells its connections to close.
 pub struct SocketServer {
     shared: Arc<Shared>,
 }
