@@ -377,6 +377,21 @@ mod tests {
     }
 
     #[test]
+    fn g4_what_a_savepoint_undoes_covers_nothing_and_guards_nothing_any_more() {
+        let mut set = WriteSet::default();
+        let guarded = || Error::new(Code::Conflict, "guarded");
+        set.write_overlay(key("kept"), Some(key("1")));
+        set.savepoint("s");
+        set.write_overlay(key("kept"), None);
+        set.write_overlay(key("hidden"), None);
+        set.add_guard(GuardCheck::Exists, KeyRange::point(b"g"), 1, guarded);
+        set.rollback_to("s").unwrap();
+        assert_eq!(set.overlay_value(b"kept"), Some(&Some(key("1"))));
+        assert_eq!(set.overlay_value(b"hidden"), None, "the committed entry shows again");
+        assert_eq!(set.guards().count(), 0);
+    }
+
+    #[test]
     fn the_innermost_savepoint_of_a_name_is_meant() {
         let mut set = WriteSet::default();
         set.savepoint("s");

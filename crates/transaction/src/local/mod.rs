@@ -12,6 +12,8 @@
 
 mod coordinator;
 mod pipeline;
+#[cfg(test)]
+mod promises;
 mod recent;
 mod section;
 mod stages;

@@ -214,3 +214,38 @@ fn g2_a_first_result_that_was_lost_with_its_group_is_not_replayed() {
         assert_eq!(result.unwrap_err().code(), Code::StoreFailed);
     }
 }
+
+#[test]
+fn g7_members_of_one_group_have_revisions_of_their_own() {
+    let storage = Gated::closed();
+    storage.open(false);
+    let coordinator = coordinator(storage, Arc::default());
+    let mut group = Group::default();
+    coordinator.decide(&mut group, vec![add(), add(), add()]);
+    coordinator.seal(&mut group);
+    let revision = |decision| match decision {
+        Decision::Done(result) => result.unwrap().revision,
+        Decision::Locked(..) => panic!("nothing is locked"),
+    };
+    let revisions: Vec<_> = coordinator.write(group).into_iter().map(revision).collect();
+    assert_eq!(revisions, [1, 2, 3]);
+}
+
+#[test]
+fn g2_a_group_decided_on_a_failed_one_is_not_written_when_the_disk_recovers() {
+    let storage = Gated::closed();
+    storage.open(true);
+    let coordinator = coordinator(storage.clone(), Arc::default());
+    let (mut first, mut second) = (Group::default(), Group::default());
+    coordinator.decide(&mut first, vec![add()]);
+    coordinator.seal(&mut first);
+    coordinator.decide(&mut second, vec![add()]);
+    coordinator.seal(&mut second);
+    coordinator.write(first);
+    storage.open(false);
+    for decision in coordinator.write(second) {
+        let Decision::Done(result) = decision else { panic!("nothing is locked") };
+        assert_eq!(result.unwrap_err().code(), Code::StoreFailed);
+    }
+    assert_eq!(storage.get(&row()).unwrap(), None, "nothing of it is there");
+}

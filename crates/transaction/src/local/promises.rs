@@ -1,0 +1,241 @@
+//! What a commit promises, one promise per test, over bytes in memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tandem_base::{Code, Environment, Error, Result};
+use tandem_storage::{Direction, Durability, KeyRange, MemoryStorage, Storage};
+
+use super::LocalCoordinator;
+use crate::commit::{Change, Commit};
+use crate::coordination::{CommitOptions, CommitRequest, Coordination, Receipt, Work};
+use crate::derive::{CommitListener, CommitState, ConflictCause, Derive, Derived, Stamp};
+use crate::guard::GuardCheck;
+use crate::isolation::Isolation;
+use crate::keyspace;
+use crate::limits::TransactionLimits;
+use crate::read_set::ReadSet;
+use crate::view::Read;
+use crate::write_set::WriteSet;
+
+/// Rows are bytes, and nothing follows from them.
+struct Plain;
+
+impl Derive for Plain {
+    fn derive(&self, state: &dyn CommitState, writes: &WriteSet, _: Stamp) -> Result<Derived> {
+        let mut derived = Derived::default();
+        for (key, write) in writes.rows_in_order() {
+            let (bucket, before) = (Arc::from("rows"), state.get(key)?);
+            let (key, after) = (key.clone(), write.after.clone());
+            derived.writes.push((key.clone(), after.clone()));
+            derived.changes.push(Change { bucket, key, before, after });
+        }
+        derived.record_changes = derived.changes.len();
+        Ok(derived)
+    }
+
+    fn conflict(&self, cause: ConflictCause, _: &[u8]) -> Error {
+        Error::new(Code::Conflict, format!("{cause:?}"))
+    }
+}
+
+struct Nobody;
+
+impl CommitListener for Nobody {
+    fn committed(&self, _: &[Arc<Commit>]) {}
+}
+
+fn open(storage: &Arc<MemoryStorage>) -> LocalCoordinator {
+    open_within(storage, TransactionLimits::default())
+}
+
+fn open_within(storage: &Arc<MemoryStorage>, limits: TransactionLimits) -> LocalCoordinator {
+    LocalCoordinator::open(
+        storage.clone(),
+        Arc::new(Plain),
+        Arc::new(Nobody),
+        Environment::simulated(1).0,
+        limits,
+        Durability::Sync,
+    )
+    .unwrap()
+}
+
+fn store() -> (Arc<MemoryStorage>, LocalCoordinator) {
+    let storage = Arc::new(MemoryStorage::new());
+    let coordinator = open(&storage);
+    (storage, coordinator)
+}
+
+fn key(n: u8) -> Bytes {
+    Bytes::copy_from_slice(&[keyspace::ROW, 0, 0, 0, 1, n])
+}
+
+fn value(text: &'static str) -> Option<Bytes> {
+    Some(Bytes::from_static(text.as_bytes()))
+}
+
+/// The whole of a transaction that began at a revision.
+struct Tx {
+    isolation: Isolation,
+    begin: u64,
+    reads: ReadSet,
+    writes: WriteSet,
+    options: CommitOptions,
+}
+
+fn tx(isolation: Isolation, begin: u64) -> Tx {
+    let (reads, writes) = (ReadSet::new(100), WriteSet::default());
+    Tx { isolation, begin, reads, writes, options: CommitOptions::default() }
+}
+
+/// A transaction that has just begun and lets the last writer win.
+fn fresh(coordinator: &LocalCoordinator) -> Tx {
+    tx(Isolation::ReadCommitted, coordinator.view().unwrap().revision())
+}
+
+impl Tx {
+    fn put(mut self, n: u8, after: Option<Bytes>) -> Self {
+        self.writes.write_row(&key(n), value("some").as_ref(), self.begin, after, None, None);
+        self
+    }
+
+    fn commit(self, coordinator: &LocalCoordinator) -> Result<Receipt> {
+        let Self { isolation, begin, reads, writes, options } = self;
+        let work = Work::Transaction { id: 99, isolation, begin, reads, writes };
+        coordinator.commit(CommitRequest { work, options })
+    }
+}
+
+fn put(coordinator: &LocalCoordinator, n: u8, text: &'static str) -> u64 {
+    fresh(coordinator).put(n, value(text)).commit(coordinator).unwrap().revision
+}
+
+/// Keeps a transaction open at the newest revision, so that what is committed
+/// from now on is remembered.
+fn remember(coordinator: &LocalCoordinator) -> u64 {
+    let (clock, limits) = (&*coordinator.environment().clock, coordinator.limits());
+    let view = || coordinator.view().unwrap();
+    let day = Duration::from_secs(86_400);
+    coordinator.registry().begin(clock, limits, day, day, view).unwrap().1.revision()
+}
+
+#[test]
+fn g4_a_point_that_was_read_and_changed_fails_only_a_serializable_commit() {
+    for isolation in Isolation::ALL {
+        let (_, coordinator) = store();
+        let begin = remember(&coordinator);
+        put(&coordinator, 1, "new");
+        let mut late = tx(isolation, begin).put(2, value("x"));
+        late.reads.add_point(&key(1));
+        let result = late.commit(&coordinator);
+        assert_eq!(result.is_err(), isolation == Isolation::Serializable, "{isolation:?}");
+    }
+}
+
+#[test]
+fn g4_a_phantom_in_a_range_that_was_read_fails_only_a_serializable_commit() {
+    for isolation in Isolation::ALL {
+        let (_, coordinator) = store();
+        let begin = remember(&coordinator);
+        put(&coordinator, 5, "phantom");
+        let mut late = tx(isolation, begin).put(20, value("x"));
+        late.reads.add_range(KeyRange::new(key(3).to_vec(), key(9).to_vec()));
+        let result = late.commit(&coordinator);
+        assert_eq!(result.is_err(), isolation == Isolation::Serializable, "{isolation:?}");
+    }
+}
+
+#[test]
+fn g4_the_first_committer_wins_from_snapshot_on() {
+    for isolation in Isolation::ALL {
+        let (_, coordinator) = store();
+        let begin = remember(&coordinator);
+        put(&coordinator, 1, "first");
+        let result = tx(isolation, begin).put(1, value("second")).commit(&coordinator);
+        assert_eq!(result.is_err(), isolation >= Isolation::Snapshot, "{isolation:?}");
+    }
+}
+
+#[test]
+fn g5_a_guard_is_checked_at_every_level() {
+    for isolation in Isolation::ALL {
+        let (_, coordinator) = store();
+        put(&coordinator, 7, "target");
+        let begin = remember(&coordinator);
+        fresh(&coordinator).put(7, None).commit(&coordinator).unwrap();
+        for check in [GuardCheck::Unchanged, GuardCheck::Exists] {
+            let mut late = tx(isolation, begin).put(2, value("x"));
+            let violation = || Error::new(Code::Conflict, "guarded");
+            late.writes.add_guard(check, KeyRange::point(&key(7)), begin, violation);
+            assert_eq!(late.commit(&coordinator).unwrap_err().message(), "guarded");
+        }
+        assert_eq!(coordinator.view().unwrap().get(&key(2)).unwrap(), None);
+    }
+}
+
+#[test]
+fn g2_revisions_go_on_after_reopening() {
+    let (storage, coordinator) = store();
+    assert_eq!([put(&coordinator, 1, "a"), put(&coordinator, 2, "b")], [1, 2]);
+    drop(coordinator);
+    let coordinator = open(&storage);
+    assert_eq!(coordinator.view().unwrap().revision(), 2);
+    assert_eq!(put(&coordinator, 3, "c"), 3);
+}
+
+#[test]
+fn g1_g7_a_commit_is_one_entry_of_the_log_with_all_its_changes() {
+    let (storage, coordinator) = store();
+    let two = || fresh(&coordinator).put(1, value("a")).put(2, value("b"));
+    for revision in 1..=3 {
+        assert_eq!(two().commit(&coordinator).unwrap().revision, revision);
+        let entry = storage.get(&keyspace::log_key(revision)).unwrap().unwrap();
+        assert_eq!(Commit::decode(revision, entry).unwrap().changes.len(), 2);
+    }
+    let log = KeyRange::new(keyspace::log_key(0).to_vec(), keyspace::log_key(u64::MAX).to_vec());
+    assert_eq!(storage.snapshot().unwrap().scan(&log, Direction::Forward).count(), 3);
+}
+
+#[test]
+fn g9_a_first_result_is_replayed_also_after_reopening() {
+    let named = |coordinator: &LocalCoordinator| {
+        let mut named = fresh(coordinator).put(1, value("a"));
+        named.options.idempotency = Some((Bytes::from_static(b"name"), Bytes::new()));
+        named
+    };
+    let (storage, coordinator) = store();
+    assert_eq!(named(&coordinator).commit(&coordinator).unwrap().revision, 1);
+    put(&coordinator, 2, "b");
+    assert_eq!(named(&coordinator).commit(&coordinator).unwrap().revision, 1);
+    drop(coordinator);
+    let coordinator = open(&storage);
+    let again = named(&coordinator).commit(&coordinator).unwrap();
+    assert!(again.replayed.is_some());
+    assert_eq!((again.revision, coordinator.view().unwrap().revision()), (1, 2));
+}
+
+#[test]
+fn g4_a_cached_row_follows_its_updates_and_its_delete() {
+    let (_, coordinator) = store();
+    put(&coordinator, 1, "a");
+    let read = || coordinator.view().unwrap().get(&key(1)).unwrap();
+    assert_eq!((read(), read()), (value("a"), value("a")));
+    put(&coordinator, 1, "b");
+    assert_eq!(read(), value("b"));
+    fresh(&coordinator).put(1, None).commit(&coordinator).unwrap();
+    assert_eq!(read(), None);
+}
+
+#[test]
+fn g9_a_record_locked_by_another_is_not_written_past_the_lock() {
+    let limits = TransactionLimits { lock_wait: Duration::ZERO, ..TransactionLimits::default() };
+    let coordinator = open_within(&Arc::new(MemoryStorage::new()), limits);
+    let clock = &*coordinator.environment().clock;
+    coordinator.locks().lock(clock, 1, &key(1), Duration::ZERO).unwrap();
+    let refused = fresh(&coordinator).put(1, value("x")).commit(&coordinator);
+    assert_eq!(refused.unwrap_err().code(), Code::LockTimeout);
+    coordinator.locks().release_all(1);
+    assert_eq!(put(&coordinator, 1, "x"), 1);
+}
