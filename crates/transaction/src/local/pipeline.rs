@@ -152,13 +152,16 @@ impl<S: Stages> Pipeline<S> {
             next.set(Turn::Lead);
         }
         let answers = if whole { contained(|| stages.write(group)) } else { None };
+        // Before anybody else may write: the next group was decided on top of
+        // one that is not there.
+        let answers = answers.unwrap_or_else(|| slots.iter().map(|_| stages.failure()).collect());
         {
             let mut queue = self.lock();
             queue.writing = false;
             queue.parked = false;
             self.leader.notify_all();
         }
-        let mut answers = answers.unwrap_or_default().into_iter();
+        let mut answers = answers.into_iter();
         for slot in slots {
             slot.set(Turn::Done(answers.next().unwrap_or_else(|| stages.failure())));
         }
@@ -270,5 +273,37 @@ mod tests {
             (Pipeline::new(8), Numbered { panic_on: 1, ..Numbered::default() });
         assert_eq!(pipeline.submit(&stages, 1), None);
         assert_eq!(pipeline.submit(&stages, 2), Some((2, 1)));
+    }
+
+    /// Panics in every write, and looks whether anybody else could write when
+    /// that is reported.
+    #[derive(Default)]
+    struct Reported {
+        pipeline: std::sync::OnceLock<Arc<Pipeline<Self>>>,
+    }
+
+    impl Stages for Reported {
+        type Request = ();
+        type Answer = bool;
+        type Group = ();
+
+        fn decide(&self, (): &mut (), _: Vec<()>) {}
+
+        fn seal(&self, (): &mut ()) {}
+
+        fn write(&self, (): ()) -> Vec<bool> {
+            panic!("on purpose")
+        }
+
+        fn failure(&self) -> bool {
+            self.pipeline.get().is_some_and(|pipeline| pipeline.lock().writing)
+        }
+    }
+
+    #[test]
+    fn g1_a_panic_is_reported_before_the_group_on_top_of_it_is_written() {
+        let (pipeline, stages) = (Arc::new(Pipeline::new(8)), Reported::default());
+        assert!(stages.pipeline.set(pipeline.clone()).is_ok());
+        assert!(pipeline.submit(&stages, ()), "the next group could have been written already");
     }
 }
