@@ -6,6 +6,7 @@
 
 mod environment;
 mod error;
+pub mod sync;
 
 pub use environment::{
     Clock, Environment, Random, SeededRandom, SimulatedClock, SystemClock, SystemRandom,

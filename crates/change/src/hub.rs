@@ -8,8 +8,9 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use tandem_base::sync::{Condvar, Mutex, MutexGuard};
 
 use tandem_base::Environment;
 use tandem_transaction::{Commit, CommitListener};

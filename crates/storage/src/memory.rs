@@ -19,8 +19,9 @@
 //! durabilities mean the same here.
 
 use std::ops::Bound;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
+use tandem_base::sync::atomic::{AtomicU64, Ordering};
+use tandem_base::sync::{Mutex, RwLock};
 
 use bytes::Bytes;
 use imbl::OrdMap;

@@ -21,7 +21,8 @@
 //! against 0.4 µs on the disk engine (`tandem-bench point-read`).
 
 use std::hash::{BuildHasher, Hasher};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
+use tandem_base::sync::Mutex;
 
 use bytes::Bytes;
 use quick_cache::Weighter;

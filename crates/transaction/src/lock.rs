@@ -11,8 +11,9 @@
 //! is then refused and has to roll back.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
+use tandem_base::sync::{Condvar, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use tandem_base::{Clock, Code, Error, Result};

@@ -6,9 +6,10 @@
 //! with its connection.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use tandem_base::sync::Mutex;
+use tandem_base::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use tandem_base::{Clock, Code, Error, Result};
 
@@ -173,7 +174,7 @@ impl Registry {
         due.into_iter().map(|(id, _)| id).collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> tandem_base::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

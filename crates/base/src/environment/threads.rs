@@ -1,5 +1,6 @@
-use std::thread;
 use std::time::Duration;
+
+use crate::sync::thread;
 
 /// Work for a background thread.
 pub type Task = Box<dyn FnOnce() + Send + 'static>;

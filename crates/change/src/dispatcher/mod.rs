@@ -19,9 +19,10 @@
 mod registration;
 mod state;
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{JoinHandle, ThreadId};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use tandem_base::sync::thread::{JoinHandle, ThreadId};
+use tandem_base::sync::{Condvar, Mutex};
 
 use tandem_base::{Code, Error, Result};
 use tandem_transaction::{Commit, Coordination, Read};
@@ -141,7 +142,7 @@ impl EventDispatcher {
     /// there; `INVALID_REQUEST` when called by a callback, which would wait for
     /// itself.
     pub fn settle(&self, revision: u64, timeout: Duration) -> Result<()> {
-        if self.thread_id() == Some(std::thread::current().id()) {
+        if self.thread_id() == Some(tandem_base::sync::thread::current().id()) {
             let text = "A callback cannot wait for callbacks to finish";
             return Err(Error::new(Code::InvalidRequest, text));
         }
@@ -198,7 +199,7 @@ impl Drop for EventDispatcher {
         // The last handle may be dropped by a callback: then the thread ends
         // by itself.
         if let Some(thread) = thread
-            && thread.thread().id() != std::thread::current().id()
+            && thread.thread().id() != tandem_base::sync::thread::current().id()
         {
             // It contains panics of callbacks, so there is nothing to learn.
             let _ = thread.join();

@@ -1,6 +1,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
+use tandem_base::sync::Mutex;
+use tandem_base::sync::atomic::{AtomicBool, Ordering};
 
 use crate::dispatcher::state::{State, lock};
 use crate::event::EventNotice;

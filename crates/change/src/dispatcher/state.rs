@@ -1,4 +1,5 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
+use tandem_base::sync::{Mutex, MutexGuard};
 
 use tandem_base::Error;
 

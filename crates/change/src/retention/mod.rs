@@ -17,7 +17,8 @@
 mod log_size;
 mod sweep;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
+use tandem_base::sync::Mutex;
 
 use bytes::Bytes;
 use tandem_base::Result;

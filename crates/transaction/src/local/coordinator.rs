@@ -1,7 +1,8 @@
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
+use tandem_base::sync::atomic::AtomicU64;
+use tandem_base::sync::{Condvar, Mutex, MutexGuard, OnceLock, RwLock};
 use tandem_base::{Environment, Error, Result};
 use tandem_storage::{Durability, Storage};
 

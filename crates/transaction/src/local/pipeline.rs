@@ -21,7 +21,8 @@
 //! caller waits.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
+use tandem_base::sync::{Condvar, Mutex, MutexGuard};
 
 /// What is done with a group. Never two at once in [`decide`](Self::decide) and
 /// [`seal`](Self::seal), nor in [`write`](Self::write).

@@ -82,7 +82,11 @@ impl Transaction {
             Isolation::ReadCommitted => {
                 self.coordination.refresh(None, from, &nothing, &mut std::iter::empty())?
             }
-            Isolation::Snapshot if self.has_read.load(std::sync::atomic::Ordering::Relaxed) => None,
+            Isolation::Snapshot
+                if self.has_read.load(tandem_base::sync::atomic::Ordering::Relaxed) =>
+            {
+                None
+            }
             Isolation::Snapshot | Isolation::Serializable => {
                 let reads = self.read_set();
                 let mut keys = self.writes.rows().map(|(key, _)| key);

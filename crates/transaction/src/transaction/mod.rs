@@ -17,8 +17,9 @@
 
 mod locking;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use tandem_base::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 use tandem_base::{Code, Error, Result};
@@ -80,7 +81,7 @@ pub struct Transaction {
     written_since: u64,
     writes: WriteSet,
     reads: Mutex<ReadSet>,
-    has_read: std::sync::atomic::AtomicBool,
+    has_read: tandem_base::sync::atomic::AtomicBool,
     status: Status,
     deferred: Option<u64>,
 }
@@ -366,7 +367,7 @@ impl Transaction {
     }
 
     fn tracks_reads(&self) -> bool {
-        self.has_read.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.has_read.store(true, tandem_base::sync::atomic::Ordering::Relaxed);
         self.isolation == Isolation::Serializable && !self.read_only
     }
 

@@ -1,0 +1,153 @@
+//! The two-stage pipeline, publication, poison and the record cache.
+
+use std::sync::{Arc, Mutex};
+
+use tandem_base::sync::thread;
+use tandem_base::{Code, Environment};
+use tandem_transaction::{Commit, CommitListener, Coordination, Isolation, LocalCoordinator, Read};
+
+use crate::store::{Fault, POISONOUS, assert_clean, commit_one, newest, number, open, row};
+
+/// The revisions that were announced. Its lock is never held over a switch.
+#[derive(Default)]
+pub struct Announced(Mutex<Vec<u64>>);
+
+impl CommitListener for Announced {
+    fn committed(&self, commits: &[Arc<Commit>]) {
+        self.0.lock().unwrap().extend(commits.iter().map(|commit| commit.revision));
+    }
+}
+
+impl Announced {
+    fn revisions(&self) -> Vec<u64> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+fn store(fault: Fault, cache: usize) -> (Arc<LocalCoordinator>, Arc<Announced>) {
+    let announced = Arc::new(Announced::default());
+    (open(fault, cache, announced.clone(), Environment::simulated(1).0), announced)
+}
+
+/// Four committers, one of them twice: each acknowledged commit is visible at
+/// once, every request is answered, revisions are contiguous, announced in
+/// order, and nothing is lost.
+pub fn committers() {
+    let (store, announced) = store(Fault::None, 0);
+    let threads: Vec<_> = (0..4u8)
+        .map(|thread| {
+            let store = store.clone();
+            thread::spawn(move || {
+                let mut done = Vec::new();
+                for _ in 0..=u8::from(thread == 0) {
+                    match commit_one(&store, 0, Isolation::Serializable) {
+                        Ok(receipt) => {
+                            let (revision, _) = newest(&store, 0);
+                            assert!(revision >= receipt.revision, "acknowledged but not visible");
+                            done.push(receipt.revision);
+                        }
+                        Err(error) => assert_eq!(error.code(), Code::Conflict),
+                    }
+                }
+                done
+            })
+        })
+        .collect();
+    let mut revisions: Vec<u64> =
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+    revisions.sort_unstable();
+    let count = revisions.len() as u64;
+    assert!(count > 0, "the first one cannot meet a conflict");
+    assert_eq!(revisions, (1..=count).collect::<Vec<_>>());
+    assert_eq!(announced.revisions(), revisions);
+    assert_eq!(newest(&store, 0), (count, u8::try_from(count).unwrap()));
+    assert_clean(&store);
+}
+
+/// The second write fails, or panics: what came before stands, nothing later is
+/// published, and everybody is told.
+fn after_a_fault(fault: Fault) {
+    let (store, announced) = store(fault, 0);
+    let threads: Vec<_> = (0..4u8)
+        .map(|name| {
+            let store = store.clone();
+            thread::spawn(move || match commit_one(&store, name, Isolation::ReadCommitted) {
+                Ok(receipt) => Some((name, receipt.revision)),
+                Err(error) => {
+                    assert_eq!(error.code(), Code::StoreFailed);
+                    None
+                }
+            })
+        })
+        .collect();
+    let done: Vec<_> = threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect();
+    let view = store.view().unwrap();
+    assert_eq!(view.revision(), done.len() as u64, "what failed left a hole or was published");
+    for name in 0..4 {
+        let expected = u8::from(done.iter().any(|(acknowledged, _)| *acknowledged == name));
+        assert_eq!(number(view.get(&row(name)).unwrap()), expected);
+    }
+    assert_eq!(announced.revisions(), (1..=done.len() as u64).collect::<Vec<_>>());
+    // Two to a group and four committers: there is a second write.
+    assert!(store.poison().is_some());
+    let refused = commit_one(&store, 0, Isolation::ReadCommitted).unwrap_err();
+    assert_eq!(refused.code(), Code::StoreFailed);
+    assert_clean(&store);
+}
+
+pub fn failing_write() {
+    after_a_fault(Fault::Error(2));
+}
+
+pub fn panicking_write() {
+    after_a_fault(Fault::Panic(2));
+}
+
+/// One member's derive panics: it fails alone.
+pub fn panicking_derive() {
+    let (store, announced) = store(Fault::None, 0);
+    let threads: Vec<_> = [0, POISONOUS, 1]
+        .map(|name| {
+            let store = store.clone();
+            thread::spawn(move || (name, commit_one(&store, name, Isolation::Serializable)))
+        })
+        .into();
+    for thread in threads {
+        let (name, result) = thread.join().unwrap();
+        assert_eq!(result.is_err(), name == POISONOUS);
+    }
+    assert_eq!(announced.revisions(), [1, 2]);
+    assert!(store.poison().is_none());
+    assert_clean(&store);
+}
+
+/// Readers through the cache while the row is written: the row counts its
+/// commits, so a view's value is its revision.
+pub fn cache() {
+    let (store, _) = store(Fault::None, 1 << 20);
+    let writer = {
+        let store = store.clone();
+        thread::spawn(move || {
+            for _ in 0..3 {
+                commit_one(&store, 0, Isolation::Serializable).unwrap();
+            }
+        })
+    };
+    let readers: Vec<_> = (0..2)
+        .map(|_| {
+            let store = store.clone();
+            thread::spawn(move || {
+                let early = store.view().unwrap();
+                for _ in 0..3 {
+                    for view in [store.view().unwrap(), early.clone()] {
+                        let value = number(view.get(&row(0)).unwrap());
+                        assert_eq!(u64::from(value), view.revision(), "a value of another view");
+                    }
+                }
+            })
+        })
+        .collect();
+    writer.join().unwrap();
+    readers.into_iter().for_each(|reader| reader.join().unwrap());
+    assert_eq!(newest(&store, 0), (3, 3));
+}

@@ -1,0 +1,165 @@
+//! The store under exploration: rows are numbers, the engine is memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use tandem_base::{Code, Environment, Error, Result};
+use tandem_storage::{Durability, MemoryStorage, Snapshot, Storage, WriteBatch};
+use tandem_transaction::{
+    Change, CommitListener, CommitOptions, CommitState, ConflictCause, Coordination, Derive,
+    Derived, IndexDelta, Isolation, LocalCoordinator, Read, Receipt, Stamp, Transaction,
+    TransactionLimits, TransactionOptions, WriteSet, keyspace,
+};
+
+/// What goes wrong with a write, and from which one on.
+#[derive(Clone, Copy)]
+pub enum Fault {
+    None,
+    Error(u64),
+    Panic(u64),
+}
+
+/// Memory, with a place where others may run before a write takes effect. The
+/// switch points are the explored locks of [`MemoryStorage`] itself.
+pub struct Engine {
+    memory: MemoryStorage,
+    writes: AtomicU64,
+    fault: Fault,
+}
+
+impl Storage for Engine {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        self.memory.get(key)
+    }
+
+    fn snapshot(&self) -> Result<Arc<dyn Snapshot>> {
+        self.memory.snapshot()
+    }
+
+    fn write(&self, batch: WriteBatch, durability: Durability) -> Result<()> {
+        let number = self.writes.fetch_add(1, Ordering::SeqCst) + 1;
+        // The disk takes its time.
+        for _ in 0..3 {
+            tandem_base::sync::thread::yield_now();
+        }
+        match self.fault {
+            Fault::Error(at) if number == at => Err(Error::new(Code::StorageError, "on purpose")),
+            Fault::Panic(at) if number == at => std::panic::resume_unwind(Box::new("on purpose")),
+            _ => self.memory.write(batch, durability),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "explored"
+    }
+
+    fn approximate_size(&self) -> Result<u64> {
+        self.memory.approximate_size()
+    }
+}
+
+/// A row that no commit can write: deriving it panics.
+pub const POISONOUS: u8 = 99;
+
+/// A row after a commit is what the transaction wrote.
+struct Plain;
+
+impl Derive for Plain {
+    fn derive(&self, state: &dyn CommitState, writes: &WriteSet, _: Stamp) -> Result<Derived> {
+        let mut derived = Derived::default();
+        for (key, write) in writes.rows_in_order() {
+            if key[5] == POISONOUS {
+                std::panic::resume_unwind(Box::new("on purpose"));
+            }
+            let (before, after) = (state.get(key)?, write.after.clone());
+            derived.writes.push((key.clone(), after.clone()));
+            let (bucket, key) = (Arc::from("rows"), key.clone());
+            derived.changes.push(Change { bucket, key, before, after });
+            derived.record_changes += 1;
+        }
+        Ok(derived)
+    }
+
+    fn conflict(&self, _: ConflictCause, _: &[u8]) -> Error {
+        Error::new(Code::Conflict, "conflict")
+    }
+}
+
+/// Opens a store. `cache` bytes of rows are kept at hand.
+pub fn open(
+    fault: Fault,
+    cache: usize,
+    listener: Arc<dyn CommitListener>,
+    environment: Environment,
+) -> Arc<LocalCoordinator> {
+    let limits = TransactionLimits {
+        record_cache_bytes: cache,
+        group_size: 2,
+        ..TransactionLimits::default()
+    };
+    let engine = Engine { memory: MemoryStorage::new(), writes: AtomicU64::new(0), fault };
+    let durability = Durability::Sync;
+    Arc::new(
+        LocalCoordinator::open(
+            Arc::new(engine),
+            Arc::new(Plain),
+            listener,
+            environment,
+            limits,
+            durability,
+        )
+        .expect("an empty store opens"),
+    )
+}
+
+pub fn row(name: u8) -> Bytes {
+    Bytes::from(vec![keyspace::ROW, 0, 0, 0, 1, name])
+}
+
+pub fn number(value: Option<Bytes>) -> u8 {
+    value.map_or(0, |bytes| bytes[0])
+}
+
+pub fn begin(store: &Arc<LocalCoordinator>, isolation: Isolation) -> Transaction {
+    let coordination: Arc<dyn Coordination> = store.clone();
+    let options = TransactionOptions { isolation, ..TransactionOptions::default() };
+    Transaction::begin(coordination, &options).expect("there is room")
+}
+
+/// Adds one to the row as the transaction sees it, `locked` before it is read.
+pub fn add_one(transaction: &mut Transaction, key: &Bytes, locked: bool) -> Result<()> {
+    transaction.write_statement(|transaction| {
+        if locked {
+            transaction.lock(key, None)?;
+        }
+        let current = transaction.get_untracked(key)?;
+        let after = Bytes::from(vec![number(current.clone()) + 1]);
+        transaction.write(key, current.as_ref(), Some(after), None, IndexDelta::default(), None);
+        Ok(())
+    })
+}
+
+/// One transaction that adds one.
+pub fn commit_one(
+    store: &Arc<LocalCoordinator>,
+    name: u8,
+    isolation: Isolation,
+) -> Result<Receipt> {
+    let mut transaction = begin(store, isolation);
+    add_one(&mut transaction, &row(name), false)?;
+    transaction.commit(CommitOptions::default())
+}
+
+/// The row as of the newest published revision.
+pub fn newest(store: &Arc<LocalCoordinator>, name: u8) -> (u64, u8) {
+    let view = store.view().expect("a view");
+    (view.revision(), number(view.get(&row(name)).expect("memory does not fail")))
+}
+
+/// Nothing is left of any transaction.
+pub fn assert_clean(store: &Arc<LocalCoordinator>) {
+    assert!(store.registry().is_empty(), "a transaction is left in the registry");
+    assert!(store.locks().is_empty(), "a lock is left");
+    assert!(!store.locks().has_waiters(), "somebody is left waiting");
+}
