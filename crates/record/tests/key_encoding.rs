@@ -42,6 +42,20 @@ fn the_documented_examples_are_the_bytes() {
     assert_eq!(checked, 23);
 }
 
+/// A zero byte ends a string, so one inside it must not look like the end.
+#[test]
+fn g3_a_zero_byte_in_a_string_is_neither_its_end_nor_out_of_order() {
+    let texts = ["", "\0", "\0\0", "\0a", "a", "a\0", "a\0\0", "a\0b", "a\u{1}", "aa", "b"];
+    let encoded: Vec<_> = texts.iter().map(|text| ascending(&json!(text))).collect();
+    for (one, bytes) in texts.iter().zip(&encoded) {
+        for (other, others) in texts.iter().zip(&encoded) {
+            assert_eq!(bytes.cmp(others), one.cmp(other), "{one:?} beside {other:?}");
+            let starts = bytes.starts_with(others) && one != other;
+            assert!(!starts, "{other:?} looks like the beginning of {one:?}");
+        }
+    }
+}
+
 #[test]
 fn only_strings_numbers_and_booleans_are_keys() {
     for key in [json!("a"), json!(""), json!(0), json!(-1.5), json!(u64::MAX), json!(false)] {
