@@ -17,8 +17,8 @@
 //! again ([`is_cacheable`]). The cache holds copies, so that it never keeps an
 //! engine's block alive.
 //!
-//! It is worth having where the engine's point reads are slow: about 8 µs
-//! against 0.4 µs on the disk engine (`tandem-bench point-read`).
+//! It is worth having where the engine's point reads are slow: on the disk engine
+//! a read by key went from 1.4 to 3.4 times SQLite's rate (`docs/benchmarks.md`).
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::PoisonError;
