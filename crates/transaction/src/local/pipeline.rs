@@ -80,7 +80,7 @@ enum Turn<Answer> {
 }
 
 /// How many have to arrive before a leader that waits for the disk is woken to
-/// decide them: waking it costs about as much as deciding one.
+/// decide them: each wake-up is a switch of threads.
 const WORTH_WAKING: usize = 4;
 
 impl<S: Stages> Pipeline<S> {
