@@ -8,7 +8,7 @@ use crate::derive::read_count;
 use crate::keys;
 
 /// Numbers above it are never given out; records may have them.
-pub(crate) const LARGEST_NUMBER: u64 = i64::MAX as u64;
+pub(crate) const LARGEST_NUMBER: u64 = 9_223_372_036_854_775_807;
 
 /// Autoincrement numbers. Given out once, to whichever transaction asks, so a
 /// rolled-back insert leaves a gap; the last number given out is stored with
