@@ -147,10 +147,10 @@ impl LocalCoordinator {
             durability
         };
         Statistics::add(&self.statistics.groups, 1);
+        self.statistics.group_size.record(outcome.commits.len() as u64);
         let written = self.cacheable(&batch);
         let snapshot = self
-            .storage
-            .write(batch, durability)
+            .timed_write(batch, durability)
             .and_then(|()| self.storage.snapshot())
             .map_err(|cause| self.set_poison(|| store_failed(&cause)))?;
         if reserve {
@@ -163,6 +163,18 @@ impl LocalCoordinator {
         Statistics::add(&self.statistics.commits, outcome.commits.len() as u64);
         self.listener.committed(&outcome.commits);
         Ok(())
+    }
+
+    fn timed_write(&self, batch: WriteBatch, durability: Durability) -> Result<()> {
+        let clock = &*self.environment.clock;
+        let begun = clock.monotonic();
+        let written = self.storage.write(batch, durability);
+        let times = match durability {
+            Durability::Sync => &self.statistics.sync_time,
+            Durability::Buffered => &self.statistics.buffered_write_time,
+        };
+        times.record_duration(clock.monotonic().saturating_sub(begun));
+        written
     }
 
     /// What the cache has to learn of a batch.

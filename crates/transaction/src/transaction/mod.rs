@@ -532,7 +532,10 @@ impl Transaction {
         let writes = std::mem::take(&mut self.writes);
         let reads = std::mem::replace(&mut *self.read_set(), ReadSet::new(1));
         let work = Work::Transaction { id, isolation: self.isolation, begin, reads, writes };
+        let begun = self.now();
         let result = self.coordination.commit(CommitRequest { work, options });
+        let took = self.now().saturating_sub(begun);
+        self.coordination.statistics().commit_time.record_duration(took);
         self.release(if result.is_ok() { Status::Finished } else { Status::Aborted });
         result
     }
@@ -565,7 +568,15 @@ impl Transaction {
         }
     }
 
+    fn now(&self) -> Duration {
+        self.coordination.environment().clock.monotonic()
+    }
+
     fn release(&mut self, status: Status) {
+        if let Some(active) = self.active.as_ref().filter(|_| matches!(self.status, Status::Open)) {
+            let open = self.now().saturating_sub(active.begun());
+            self.coordination.statistics().transaction_time.record_duration(open);
+        }
         self.status = status;
         self.writes = WriteSet::default();
         *self.read_set() = ReadSet::new(1);
