@@ -48,7 +48,7 @@ where
 {
     let outbox = peer.outbox().clone();
     let (sink, stream) = socket.split();
-    let writer = tokio::spawn(write_frames(sink, outbox.clone()));
+    let writer = tokio::spawn(write_frames(sink, outbox.clone(), peer.shared.clone()));
     let mut wire = Wire {
         stream,
         ahead: VecDeque::new(),
@@ -79,6 +79,10 @@ where
         wire.drive(peer.handle(frame)).await;
     }
     let end = wire.end.take().unwrap_or(End::Gone);
+    peer.shared.metrics.closed(match end {
+        End::Gone => None,
+        End::Close(closing) => Some(closing.code),
+    });
     // Rolls back what is open before the client can see the close.
     peer.leave().await;
     finish(end, &outbox, wire.stream, writer).await;
@@ -158,10 +162,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     fn accept(&mut self, message: Option<Result<Message, SocketError>>) {
         match message {
-            Some(Ok(Message::Text(text))) => match frame::parse(text.as_bytes()) {
-                Frame::Pong => self.heartbeat.pong(),
-                frame => self.ahead.push_back(frame),
-            },
+            Some(Ok(Message::Text(text))) => {
+                self.shared.metrics.received(text.len());
+                match frame::parse(text.as_bytes()) {
+                    Frame::Pong => self.heartbeat.pong(),
+                    frame => self.ahead.push_back(frame),
+                }
+            }
             Some(Ok(Message::Binary(_))) => self.end_with(End::Close(Closing::BINARY)),
             // The library answers pings itself.
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
@@ -186,13 +193,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 async fn write_frames<S>(
     mut sink: SplitSink<WebSocketStream<S>, Message>,
     outbox: Arc<Outbox>,
+    shared: Arc<Shared>,
 ) -> SplitSink<WebSocketStream<S>, Message>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     loop {
         let sent = match outbox.next().await {
-            Next::Frames(frames) => send_all(&mut sink, frames).await,
+            Next::Frames(frames) => {
+                shared.metrics.sent(frames.iter().map(Vec::len).sum());
+                send_all(&mut sink, frames).await
+            }
             Next::Close(closing) => {
                 let frame = CloseFrame { code: closing.code.into(), reason: closing.reason.into() };
                 let _gone = sink.send(Message::Close(Some(frame))).await;

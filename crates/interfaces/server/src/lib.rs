@@ -31,6 +31,7 @@ mod heartbeat;
 mod http;
 mod limits;
 mod metrics;
+mod observe;
 mod outbox;
 mod peer;
 mod push;

@@ -106,8 +106,9 @@ impl Outbox {
 
     /// Queues the newest state of a subscription; above the mark it replaces
     /// the one that waits. Above the limit the frame comes back: the client
-    /// has to catch up, or its subscriptions are [`cut`](Self::cut).
-    pub(crate) fn push_newest(&self, subscription: u64, frame: Vec<u8>) -> Result<(), Vec<u8>> {
+    /// has to catch up, or its subscriptions are [`cut`](Self::cut). Says
+    /// whether the frame has taken the place of another.
+    pub(crate) fn push_newest(&self, subscription: u64, frame: Vec<u8>) -> Result<bool, Vec<u8>> {
         let mut state = self.lock();
         let waiting = state.coalesced.iter().position(|(id, _)| *id == subscription);
         if let Some(index) = waiting {
@@ -126,7 +127,7 @@ impl Outbox {
         state.bytes = bytes;
         drop(state);
         self.filled.notify_one();
-        Ok(())
+        Ok(waiting.is_some())
     }
 
     /// Drops every push that is held back.

@@ -262,12 +262,19 @@ impl Subscriptions {
             return Turn::Done;
         }
         let push = frame::push("subscription", id, result.text());
-        shared.metrics.count_push();
-        let Err(push) = outbox.push_newest(id, push) else { return Turn::Done };
-        // Above the limit: the client gets a moment to catch up.
-        let _in_time = timeout(CUT_AFTER, outbox.below_limit()).await;
-        match outbox.push_newest(id, push) {
-            Ok(()) => Turn::Done,
+        shared.metrics.push();
+        let mut queued = outbox.push_newest(id, push);
+        if let Err(push) = queued {
+            // Above the limit: the client gets a moment to catch up.
+            let _in_time = timeout(CUT_AFTER, outbox.below_limit()).await;
+            queued = outbox.push_newest(id, push);
+        }
+        match queued {
+            Ok(false) => Turn::Done,
+            Ok(true) => {
+                shared.metrics.coalesced();
+                Turn::Done
+            }
             Err(_) => Turn::Overflow,
         }
     }
@@ -309,6 +316,7 @@ impl Subscriptions {
                     // What was pulled is lost with it: the client is not left
                     // to wait for what will not come.
                     tracing::warn!(subscription = id, %error, "a subscription has ended");
+                    shared.metrics.resyncs(1);
                     let resync = json!({ "event": "resync", "revision": shared.feed.newest() });
                     outbox.send(frame::push("changes", id, resync.to_string().as_bytes()));
                     return Turn::Ended;
@@ -316,11 +324,14 @@ impl Subscriptions {
             };
             let caught_up = notices.is_empty();
             for data in notices {
-                shared.metrics.count_push();
+                shared.metrics.push();
                 outbox.send(frame::push("changes", id, &data));
             }
             match rest {
-                None => return Turn::Ended,
+                None => {
+                    shared.metrics.resyncs(1);
+                    return Turn::Ended;
+                }
                 Some(rest) => position = rest,
             }
             if caught_up {
@@ -336,7 +347,7 @@ impl Subscriptions {
     /// Ends every subscription with a push that says so.
     fn cut(&mut self, shared: &Shared, outbox: &Outbox) {
         outbox.cut();
-        shared.metrics.count_cut(self.active.len());
+        shared.metrics.resyncs(self.active.len());
         let ids: Vec<u64> = self.active.keys().copied().collect();
         let revision = shared.feed.newest();
         for id in ids {

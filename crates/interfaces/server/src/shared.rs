@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde_json::Number;
 use tandem::Store;
@@ -39,13 +40,13 @@ impl Shared {
     pub(crate) fn new(config: Config, store: Store, feed: Feed, workers: Workers) -> Arc<Self> {
         Arc::new(Self {
             rate: config.rate_limit.map(RateLimiter::new),
+            metrics: Metrics::new(store.clone()),
             config,
             store,
             workers,
             connections: Connections::default(),
             addresses: ConnectionsPerAddress::default(),
             shutdown: Shutdown::new(),
-            metrics: Metrics::default(),
             open_transactions: Gauge::default(),
             subscriptions: Gauge::default(),
             active_queries: NamedGauge::default(),
@@ -61,6 +62,11 @@ impl Shared {
         self.store.environment().clock.now_ms()
     }
 
+    /// The clock that durations are measured with.
+    pub(crate) fn monotonic(&self) -> Duration {
+        self.store.environment().clock.monotonic()
+    }
+
     /// Counts one request of that address against the rate limit.
     ///
     /// # Errors
@@ -71,7 +77,6 @@ impl Shared {
 
     /// The frame that answers the request `id`.
     pub(crate) fn response(&self, id: &Number, answer: Result<Data>) -> Vec<u8> {
-        self.metrics.count_request(answer.as_ref().err());
         match answer {
             Ok(data) => frame::result(id, data.text()),
             Err(error) => frame::error(id, &error, self.config.expose_error_details),
