@@ -244,5 +244,7 @@ fn found(store: &Store) -> tandem::Result<()> {
         record(2, "bob", &["b"]),
         record(3, "cyd", &["c"]),
     ])?;
+    let of_eve_and_all = json!({ "owner": { "$in": ["eve", "all"] } });
+    store.define_query("watched", &json!({ "bucket": "accounts", "filter": of_eve_and_all }))?;
     Ok(())
 }

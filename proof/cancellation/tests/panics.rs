@@ -34,7 +34,7 @@ fn strike(story: Story, rehearsal: &Rehearsal, cached: bool, nth: u64) -> (Point
             assert_eq!(code, Code::TransactionAborted, "{what}");
         }
     }
-    let seen = fine(rehearsal.audit(&stage, story));
+    let seen = fine(rehearsal.audit(&stage, story.key()));
     match &told {
         Some(Ok(_)) => assert!(seen, "{what}: what was answered is not there"),
         Some(Err(error)) => {
