@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tandem::{BatchOptions, Code, CommitOptions, Operation};
+use tandem_proof_cancellation::sockets::{Stand, on_a_runtime};
 use tandem_proof_cancellation::{Point, Stage, Strike};
 
 /// The write set had been handed over, so the transaction looked like one that
@@ -64,4 +65,19 @@ fn g9_a_record_of_a_failed_write_answers_a_locker_that_the_store_has_failed() {
         store.transaction(|tx| tx.lock("accounts", 2, Some(Duration::ZERO))).unwrap().is_some()
     );
     assert_eq!(store.bucket("accounts").require(1).unwrap().get("balance"), Some(json!(100)));
+}
+
+/// The task that writes went on without its connection, and the client waited on
+/// an open socket for ever.
+#[test]
+fn g9_a_connection_whose_future_is_dropped_closes_its_stream() {
+    on_a_runtime(async {
+        let stand = Stand::new();
+        let (mut served, mut client) = stand.connect(1 << 16);
+        stand.settle(&mut served, &mut client).await;
+        assert_eq!(client.frames()[0]["type"], "welcome");
+        served.drop_future();
+        stand.settle(&mut served, &mut client).await;
+        assert!(client.ended);
+    });
 }
