@@ -108,7 +108,10 @@ impl Gate {
     pub fn pass(&self, point: Point) {
         let mut state = self.state();
         let Some(armed) = state.armed else { return };
-        if armed.only.is_some_and(|only| only != point) || state.struck.is_some() {
+        // The newest view is in memory, and is taken under a lock of the registry:
+        // nobody waits there, but one can die there.
+        let waits = point != Point::View || armed.strike == Strike::Panic;
+        if !waits || armed.only.is_some_and(|only| only != point) || state.struck.is_some() {
             return;
         }
         state.passes += 1;
