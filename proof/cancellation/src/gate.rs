@@ -82,9 +82,9 @@ impl Gate {
         self.set(Armed { nth, only: None, strike });
     }
 
-    /// Strikes at the next pass of `point`.
-    pub fn arm_at(&self, point: Point, strike: Strike) {
-        self.set(Armed { nth: 1, only: Some(point), strike });
+    /// Strikes at the `nth` pass of `point` from now, 1 being the next.
+    pub fn arm_at(&self, point: Point, nth: u64, strike: Strike) {
+        self.set(Armed { nth, only: Some(point), strike });
     }
 
     fn set(&self, armed: Armed) {

@@ -16,7 +16,7 @@ fn g1_a_transaction_whose_commit_broke_off_cannot_be_committed_again() {
     let stage = Stage::new(false);
     let tx = stage.store().begin().unwrap();
     tx.bucket("accounts").insert(json!({ "id": 4, "owner": "dan" })).unwrap();
-    stage.gate.arm_at(Point::Commit, Strike::Panic);
+    stage.gate.arm_at(Point::Commit, 1, Strike::Panic);
     let broke_off = catch_unwind(AssertUnwindSafe(|| tx.finish(CommitOptions::new())));
     assert!(broke_off.is_err());
     for options in [CommitOptions::new(), CommitOptions::new().idempotency_key("k")] {
@@ -36,7 +36,7 @@ fn g9_a_panic_while_a_first_result_is_read_fails_that_commit_only() {
     let tx = stage.store().begin().unwrap();
     tx.bucket("journal").insert(json!({ "id": "j" })).unwrap();
     // The first read of the commit section.
-    stage.gate.arm_at(Point::Get, Strike::Panic);
+    stage.gate.arm_at(Point::Get, 1, Strike::Panic);
     let error = tx.commit_with(CommitOptions::new().idempotency_key("k")).unwrap_err();
     assert_eq!(error.code(), Code::InternalError);
     assert!(!stage.is_poisoned());
@@ -52,7 +52,7 @@ fn g9_a_panic_while_a_first_result_is_read_fails_that_commit_only() {
 fn g9_a_record_of_a_failed_write_answers_a_locker_that_the_store_has_failed() {
     let stage = Stage::new(false);
     let store = stage.store();
-    stage.gate.arm_at(Point::Sync, Strike::Panic);
+    stage.gate.arm_at(Point::Sync, 1, Strike::Panic);
     let failed = store.bucket("accounts").update(1, json!({ "balance": 0 })).unwrap_err();
     assert_eq!(failed.code(), Code::StoreFailed);
     let locked = store.transaction(|tx| {
