@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 
 use crate::connection;
 use crate::heartbeat::Heartbeat;
-use crate::metrics::{gauge, write_store};
+use crate::metrics::{gauge, write_store, write_subscriptions};
 use crate::outbox::Closing;
 use crate::peer::Peer;
 use crate::shared::Shared;
@@ -168,6 +168,7 @@ async fn metrics(shared: &Arc<Shared>) -> Answer {
         count(shared.open_transactions.value()),
     );
     shared.metrics.write(&mut out);
+    write_subscriptions(&mut out, &shared.subscription_statistics());
     let store = shared.store.clone();
     let work = move || {
         let mut out = String::new();

@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use tandem::Store;
 use tandem_base::{Error, Result};
 
+use crate::live::SubscriptionStatistics;
+
 /// Counters of this server since its start.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
@@ -52,6 +54,46 @@ impl Metrics {
             let _ = writeln!(out, "tandem_request_errors_total{{code=\"{code}\"}} {count}");
         }
     }
+}
+
+/// The subscriptions' part of `/metrics`.
+pub(crate) fn write_subscriptions(out: &mut String, figures: &SubscriptionStatistics) {
+    let counters = [
+        (
+            "tandem_pushes_coalesced_total",
+            "Pushes replaced by a newer one before they were sent.",
+            figures.coalesced,
+        ),
+        ("tandem_resyncs_total", "Subscriptions ended with a resync.", figures.resyncs),
+        (
+            "tandem_live_filters_tested_total",
+            "Filters of subscribed queries tested against a change.",
+            figures.filters_tested,
+        ),
+        (
+            "tandem_live_changes_applied_total",
+            "Changes applied to results of subscribed queries.",
+            figures.changes_applied,
+        ),
+        ("tandem_live_queries_run_total", "Subscribed queries run.", figures.queries_run),
+        (
+            "tandem_live_results_encoded_total",
+            "Results of subscribed queries encoded.",
+            figures.results_encoded,
+        ),
+        (
+            "tandem_live_queries_shared_total",
+            "Subscriptions to a query that had a subscriber already.",
+            figures.queries_shared,
+        ),
+        ("tandem_changes_encoded_total", "Changes encoded.", figures.changes_encoded),
+        ("tandem_initial_records_total", "Initial records handed over.", figures.initial_records),
+    ];
+    for (name, help, value) in counters {
+        counter(out, name, help, value);
+    }
+    let help = "Bytes of kept results of subscribed queries.";
+    gauge(out, "tandem_live_kept_bytes", help, figures.kept_bytes);
 }
 
 /// The store's part of `/metrics`.
