@@ -27,7 +27,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message, Utf8Bytes};
 
-use crate::frame::{self, Frame};
+use crate::frame::{self, Frame, Outgoing};
 use crate::heartbeat::{Beat, Heartbeat};
 use crate::outbox::{Closing, Next, Outbox};
 use crate::peer::Peer;
@@ -217,7 +217,7 @@ where
     loop {
         let sent = match outbox.next().await {
             Next::Frames(frames) => {
-                shared.metrics.sent(frames.iter().map(Vec::len).sum());
+                shared.metrics.sent(frames.iter().map(Outgoing::len).sum());
                 send_all(&mut sink, frames).await
             }
             Next::Close(closing) => {
@@ -236,13 +236,13 @@ where
 
 async fn send_all<S>(
     sink: &mut SplitSink<WebSocketStream<S>, Message>,
-    frames: Vec<Vec<u8>>,
+    frames: Vec<Outgoing>,
 ) -> Result<(), SocketError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     for frame in frames {
-        let text = Utf8Bytes::try_from(frame)
+        let text = Utf8Bytes::try_from(frame.into_text())
             .map_err(|_| SocketError::Utf8("a frame is not text".to_owned()))?;
         sink.feed(Message::Text(text)).await?;
     }
