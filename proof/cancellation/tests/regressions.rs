@@ -1,5 +1,4 @@
 //! What this proof has found, one test each.
-#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
