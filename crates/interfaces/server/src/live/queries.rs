@@ -16,6 +16,10 @@ use super::results::Fingerprints;
 use super::statistics::{Counters, SubscriptionStatistics};
 use crate::doorbell::Doorbell;
 
+/// Filters tested for one commit; the further queries that it may concern are
+/// run again instead, elsewhere. Testing happens where clients wait for it.
+const TESTS_PER_COMMIT: usize = 10_000;
+
 /// All distinct queries that somebody subscribes to, found by what a commit
 /// changes.
 pub(crate) struct LiveQueries {
@@ -106,6 +110,7 @@ impl LiveQueries {
         let mut matched: Vec<(Arc<LiveEntry>, Vec<MatchedChange>)> = Vec::new();
         // Where an entry's changes are in there.
         let mut places: HashMap<*const LiveEntry, usize> = HashMap::new();
+        let mut tests = 0;
         for change in &commit.changes {
             let Some(queries) = index.by_bucket.get(&*change.bucket) else {
                 if change.bucket.starts_with('_') {
@@ -126,6 +131,12 @@ impl LiveQueries {
             queries.candidates(before.as_ref(), after.as_ref(), &mut |entry| {
                 // It may be found by several values.
                 if entry.mark.swap(mark, Ordering::Relaxed) == mark {
+                    return;
+                }
+                tests += 1;
+                if tests > TESTS_PER_COMMIT {
+                    entry.inbox.stale(commit.revision);
+                    entry.ring();
                     return;
                 }
                 self.counters.filters_tested.add(1);
