@@ -96,13 +96,16 @@ pub use transaction::{CommitOptions, CommitReceipt, Transaction, TransactionOpti
 pub use typed::{TypedBucket, TypedFind, Values};
 
 pub use tandem_base::{
-    Clock, Code, Environment, Error, Kind, Random, Result, SimulatedClock, Threads,
+    Clock, Code, Environment, Error, HistogramSnapshot, Kind, Random, Result, SimulatedClock,
+    Threads,
 };
 pub use tandem_change::{ChangeKind, ChangeLogOptions, EventGuard};
 pub use tandem_query::QueryLimits;
 pub use tandem_record::{CheckProblem, CheckReport, IndexInfo, OnDelete, ProblemKind};
 pub use tandem_storage::{DiskOptions, Durability};
-pub use tandem_transaction::{Isolation, StatisticsSnapshot, TransactionId, TransactionLimits};
+pub use tandem_transaction::{
+    Isolation, StatisticsSnapshot, Timings, TransactionId, TransactionLimits,
+};
 
 /// The layers below, for programs that bring their own storage engine or open
 /// another door to the store.

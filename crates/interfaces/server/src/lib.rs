@@ -35,6 +35,7 @@ mod http;
 mod limits;
 mod live;
 mod metrics;
+mod observe;
 mod outbox;
 mod peer;
 mod push;

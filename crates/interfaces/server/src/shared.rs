@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde_json::Number;
 use tandem::Store;
@@ -47,13 +48,13 @@ impl Shared {
         let feed = Feed::start(&store, config.connection_limits.max_live_result_bytes)?;
         Ok(Arc::new(Self {
             rate: config.rate_limit.map(RateLimiter::new),
+            metrics: Metrics::new(store.clone()),
             config,
             store,
             workers,
             connections: Connections::default(),
             addresses: ConnectionsPerAddress::default(),
             shutdown: Shutdown::new(),
-            metrics: Metrics::default(),
             open_transactions: Gauge::default(),
             subscriptions: Gauge::default(),
             active_queries: NamedGauge::default(),
@@ -75,6 +76,11 @@ impl Shared {
         self.store.environment().clock.now_ms()
     }
 
+    /// The clock that durations are measured with.
+    pub(crate) fn monotonic(&self) -> Duration {
+        self.store.environment().clock.monotonic()
+    }
+
     /// Counts one request of that address against the rate limit.
     ///
     /// # Errors
@@ -85,7 +91,6 @@ impl Shared {
 
     /// The frame that answers the request `id`.
     pub(crate) fn response(&self, id: &Number, answer: Result<Data>) -> Vec<u8> {
-        self.metrics.count_request(answer.as_ref().err());
         match answer {
             Ok(data) => frame::result(id, data.text()),
             Err(error) => frame::error(id, &error, self.config.expose_error_details),

@@ -41,6 +41,8 @@ pub struct Config {
     pub allowed_origins: Option<Vec<String>>,
     /// Connections of one address; `None` = unlimited.
     pub max_connections_per_ip: Option<usize>,
+    /// Requests that take this long are logged; zero = none.
+    pub slow_request: Duration,
     /// The store behind the server.
     pub store: StoreConfig,
 }
@@ -141,6 +143,7 @@ impl Default for Config {
             expose_error_details: true,
             allowed_origins: None,
             max_connections_per_ip: None,
+            slow_request: Duration::from_secs(1),
             store: StoreConfig::default(),
         }
     }

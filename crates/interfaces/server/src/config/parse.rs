@@ -26,6 +26,7 @@ pub(super) fn config(json: &Value) -> Result<Config> {
         expose_error_details: root.boolean("exposeErrorDetails", true)?,
         allowed_origins: origins(&mut root)?,
         max_connections_per_ip: root.positive("maxConnectionsPerIp")?,
+        slow_request: root.milliseconds("slowRequestMs", default.slow_request, true)?,
         store: store(&mut root, default.store, &mut unknown)?,
     };
     unknown.extend(root.unknown());

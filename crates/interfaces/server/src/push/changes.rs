@@ -94,7 +94,6 @@ impl Position {
             };
             let caught_up = pulled.texts.is_empty();
             for text in pulled.texts {
-                shared.metrics.count_push();
                 shared.feed.queries.counters.pushes.add(1);
                 outbox.send(frame::shared_push("changes", id, text));
             }

@@ -206,7 +206,6 @@ impl Subscriptions {
     /// Ends every subscription with a push that says so.
     fn cut(&mut self, shared: &Shared, outbox: &Outbox) {
         outbox.cut();
-        shared.metrics.count_cut(self.active.len());
         let ids: Vec<u64> = self.active.keys().copied().collect();
         for id in ids {
             let channel = self.active.get(&id).map_or("subscription", |active| active.channel);

@@ -73,7 +73,6 @@ impl Watched {
 
 /// Whether the client takes it.
 async fn send(id: u64, text: Bytes, shared: &Arc<Shared>, outbox: &Outbox) -> bool {
-    shared.metrics.count_push();
     let counters = &shared.feed.queries.counters;
     counters.pushes.add(1);
     let pushed = match outbox.push_newest(id, frame::shared_push("subscription", id, text)) {
