@@ -9,7 +9,7 @@ use tandem_record::{SYSTEM_BUCKETS, SYSTEM_QUERIES};
 use tandem_transaction::{Change, Commit};
 
 use super::budget::Budget;
-use super::entry::{BUCKET_DROPPED, LiveEntry};
+use super::entry::LiveEntry;
 use super::equality::candidates;
 use super::inbox::{MatchedChange, Offered};
 use super::results::Fingerprints;
@@ -161,16 +161,6 @@ impl LiveQueries {
         }
     }
 
-    /// A bucket was dropped: its queries are over.
-    pub(crate) fn dropped(&self, bucket: &str, revision: u64) {
-        if let Some(queries) = self.index().by_bucket.get(bucket) {
-            queries.each(&mut |entry| {
-                entry.inbox.end(revision, BUCKET_DROPPED);
-                entry.ring();
-            });
-        }
-    }
-
     /// Anything may have happened up to `revision`.
     pub(crate) fn everything(&self, revision: u64) {
         for entry in self.index().by_identity.values() {
@@ -226,7 +216,8 @@ impl Index {
         }
     }
 
-    /// A definition was changed. Seldom enough to look at every query.
+    /// A definition was changed: running the queries it concerns tells whether
+    /// they still are what they were. Seldom enough to look at every query.
     fn redefined(&self, change: &Change, revision: u64) {
         let Ok(name) = std::str::from_utf8(&change.key) else { return };
         for entry in self.by_identity.values() {
