@@ -1,14 +1,13 @@
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
 use tandem_record::row::Row;
 use tandem_storage::{Bytes, Direction, Entry, KeyRange, Storage};
-use tandem_transaction::{Commit, Read, View, keyspace};
+use tandem_transaction::{Change, Commit, Read, View, keyspace};
 
 /// Everything that a store holds, key by key, without what depends on the clock:
 /// rows, index entries, counters, tombstones, the change log, first results.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Picture(BTreeMap<String, String>);
+pub struct Picture(BTreeMap<Bytes, Bytes>);
 
 impl Picture {
     /// What the engine holds.
@@ -33,7 +32,8 @@ impl Picture {
     fn of(entries: impl Iterator<Item = tandem_base::Result<Entry>>) -> Self {
         let describe = |entry: tandem_base::Result<Entry>| {
             let (key, value) = entry.expect("the engine reads");
-            (hex(&key), describe(&key, value))
+            let shown = describe(&key, value);
+            (key, shown)
         };
         Self(entries.map(describe).collect())
     }
@@ -45,7 +45,7 @@ impl Picture {
         for key in self.0.keys().chain(other.0.keys()) {
             let (here, there) = (self.0.get(key), other.0.get(key));
             if here != there {
-                lines.push(format!("{key}: {here:?}, expected {there:?}"));
+                lines.push(format!("{key:?}: {here:?}, expected {there:?}"));
             }
         }
         lines.sort();
@@ -60,36 +60,28 @@ impl std::fmt::Debug for Picture {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn describe(key: &[u8], value: Bytes) -> String {
+fn describe(key: &[u8], value: Bytes) -> Bytes {
     match key.first() {
-        Some(&keyspace::ROW) => row(Some(value)).to_string(),
+        Some(&keyspace::ROW) => timeless(value),
         Some(&keyspace::LOG) => {
             let revision = keyspace::log_revision(key).expect("a key of the log");
             let commit = Commit::decode(revision, value).expect("an entry of the log");
-            let changes = commit.changes.into_iter().map(|change| {
-                json!([&*change.bucket, hex(&change.key), row(change.before), row(change.after)])
+            let changes = commit.changes.into_iter().map(|change| Change {
+                before: change.before.map(timeless),
+                after: change.after.map(timeless),
+                ..change
             });
-            Value::from_iter(changes).to_string()
+            Commit { timestamp: 0, changes: changes.collect(), ..commit }.encode()
         }
         // Revision and number of changes; the payload has records in it.
-        Some(&keyspace::IDEMPOTENCY) => hex(&value[..16.min(value.len())]),
-        _ => hex(&value),
+        Some(&keyspace::IDEMPOTENCY) => value.slice(..16.min(value.len())),
+        _ => value,
     }
 }
 
-/// A row without its times.
-fn row(stored: Option<Bytes>) -> Value {
-    let Some(stored) = stored else { return Value::Null };
+/// A row without its times: its version and its fields.
+fn timeless(stored: Bytes) -> Bytes {
     // Rows of the system's own buckets are no records.
-    let Ok(row) = Row::from_stored(stored.clone()) else { return hex(&stored).into() };
-    let mut value = row.to_value().expect("a stored row is whole");
-    if let Some(fields) = value.as_object_mut() {
-        fields.shift_remove("_createdAt");
-        fields.shift_remove("_updatedAt");
-    }
-    value
+    let Ok(row) = Row::from_stored(stored.clone()) else { return stored };
+    [&row.version().to_be_bytes()[..], row.body()].concat().into()
 }

@@ -62,6 +62,16 @@ impl Stage {
     /// If that fails.
     #[must_use]
     pub fn over(engine: Arc<FaultStorage>, cached: bool) -> Self {
+        Self::open(engine, cached, false)
+    }
+
+    /// An empty store with a background thread that hardly rests.
+    #[must_use]
+    pub fn with_maintenance() -> Self {
+        Self::open(Arc::new(FaultStorage::new()), false, true)
+    }
+
+    fn open(engine: Arc<FaultStorage>, cached: bool, background: bool) -> Self {
         let gate = Arc::new(Gate::default());
         let (environment, clock) = Environment::simulated(11);
         let record_cache_bytes = if cached { 64 << 10 } else { 0 };
@@ -83,8 +93,8 @@ impl Stage {
                 Ok(Arc::new(Doors::new(local, doors)))
             })
             .environment(environment)
-            .limits(Limits::default())
-            .background(false)
+            .limits(Limits { maintenance_interval: Duration::from_millis(1), ..Limits::default() })
+            .background(background)
             .open()
             .expect("the store opens without help");
         let local = made.get().cloned().expect("the builder made one");

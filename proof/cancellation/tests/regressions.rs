@@ -1,13 +1,14 @@
 //! What this proof has found, one test each.
-#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use serde_json::json;
 use tandem::{BatchOptions, Code, CommitOptions, Operation};
+use tandem_base::{Clock, SystemClock};
 use tandem_proof_cancellation::sockets::{Stand, on_a_runtime};
 use tandem_proof_cancellation::{Point, Stage, Strike};
+use tandem_transaction::Coordination;
 
 /// The write set had been handed over, so the transaction looked like one that
 /// had written nothing, and committing that succeeded.
@@ -80,4 +81,23 @@ fn g9_a_connection_whose_future_is_dropped_closes_its_stream() {
         stand.settle(&mut served, &mut client).await;
         assert!(client.ended);
     });
+}
+
+/// A panic below one round of maintenance ended the thread: transactions that
+/// nobody uses any more kept their locks for ever.
+#[test]
+fn g9_a_panic_in_maintenance_does_not_keep_abandoned_transactions_open() {
+    let stage = Stage::with_maintenance();
+    stage.gate.arm_at(Point::Get, 1, Strike::Panic);
+    while stage.gate.struck().is_none() {
+        std::thread::yield_now();
+    }
+    let abandoned = stage.store().begin().unwrap();
+    stage.clock.advance(Duration::from_secs(31));
+    let (real, patience) = (SystemClock::new(), Duration::from_secs(20));
+    while !stage.local.registry().is_empty() {
+        assert!(real.monotonic() < patience, "nobody ends it");
+        std::thread::yield_now();
+    }
+    assert!(!abandoned.is_open());
 }

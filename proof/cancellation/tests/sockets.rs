@@ -38,9 +38,9 @@ async fn lose(played: &Played, room: usize, loss: Loss, at: u64) -> bool {
         let left = stand.server.occupied();
         assert_eq!((left.transactions, left.subscriptions), (0, 0), "{what}");
         let stand = stand.succeeded();
-        played.audit(&stand, None).await
+        played.audit(&stand, None, true).await
     } else {
-        played.audit(&stand, Some(&mut watcher)).await
+        played.audit(&stand, Some(&mut watcher), true).await
     };
     let committed = outcome.unwrap_or_else(|error| panic!("{what}: {error}"));
     // What has begun is carried out. A client that has gone has what it had sent
@@ -86,6 +86,12 @@ async fn steps_with(played: &Played, room: usize) -> u64 {
     stand.run(&mut served, &mut client, |_, _, _| {}).await
 }
 
+/// After one byte in five somebody asks again; what is there is looked at each
+/// time.
+fn asks_again(bytes: usize) -> bool {
+    bytes.is_multiple_of(5)
+}
+
 /// A client that writes so many bytes and closes.
 async fn write(played: &Played, room: usize, bytes: usize) {
     let what = format!("{:?}, room {room}, closed after {bytes} bytes", played.script);
@@ -101,7 +107,7 @@ async fn write(played: &Played, room: usize, bytes: usize) {
     };
     stand.run(&mut served, &mut client, |_, _, client| close(client)).await;
     assert!(served.is_over(), "{what}: the connection is served for ever");
-    let outcome = played.audit(&stand, Some(&mut watcher)).await;
+    let outcome = played.audit(&stand, Some(&mut watcher), asks_again(bytes)).await;
     let committed = outcome.unwrap_or_else(|error| panic!("{what}: {error}"));
     assert_eq!(committed, bytes == all.len(), "{what}");
 }
@@ -118,7 +124,7 @@ async fn read(played: &Played, bytes: usize) -> bool {
     stand
         .run(&mut served, &mut client, |_, _, client| {
             // The welcome, then one answer for each request.
-            if client.frames().len() > sent
+            if client.count_frames() > sent
                 && let Some(request) = played.requests.get(sent)
             {
                 client.outgoing.extend(request);
@@ -129,7 +135,7 @@ async fn read(played: &Played, bytes: usize) -> bool {
     client.close();
     stand.settle(&mut served, &mut client).await;
     assert!(served.is_over(), "{what}: the connection is served for ever");
-    let outcome = played.audit(&stand, Some(&mut watcher)).await;
+    let outcome = played.audit(&stand, Some(&mut watcher), asks_again(bytes)).await;
     let committed = outcome.unwrap_or_else(|error| panic!("{what}: {error}"));
     assert_eq!(committed, sent == played.requests.len(), "{what}: {sent} requests were sent");
     committed

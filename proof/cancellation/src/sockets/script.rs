@@ -166,12 +166,17 @@ impl Played {
     }
 
     /// When the connection has gone: all or nothing, nothing left, the watcher
-    /// got it whole, and asking again gets the first answer. Answers whether it
-    /// was committed.
+    /// got it whole; and then, if `again`, asking again gets the first answer and
+    /// the next one can write. Answers whether it was committed.
     ///
     /// # Errors
     /// What is wrong, in words.
-    pub async fn audit(&self, stand: &Stand, watcher: Option<&mut Client>) -> Result<bool, String> {
+    pub async fn audit(
+        &self,
+        stand: &Stand,
+        watcher: Option<&mut Client>,
+        again: bool,
+    ) -> Result<bool, String> {
         let key = self.script.key();
         let committed = self.rehearsal.audit(&stand.stage, key)?;
         if let Some(watcher) = watcher {
@@ -188,6 +193,9 @@ impl Played {
             if left != watching {
                 return Err(format!("the server still holds {left:?}"));
             }
+        }
+        if !again {
+            return Ok(committed);
         }
         let mut again = self.script.repeat(stand).await;
         again["id"] = self.answer["id"].clone();

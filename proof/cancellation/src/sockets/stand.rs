@@ -244,6 +244,12 @@ impl Client {
         frames.iter().map(|frame| serde_json::from_str(frame).expect("JSON")).collect()
     }
 
+    /// How many frames it has heard.
+    #[must_use]
+    pub fn count_frames(&self) -> usize {
+        whole_frames(&self.heard).len()
+    }
+
     /// The answer to the request `id`, if it was heard.
     #[must_use]
     pub fn answer(&self, id: u64) -> Option<Value> {
