@@ -59,7 +59,6 @@ enum Block {
 
 fn document() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../docs/protocol.md");
-    #[expect(clippy::disallowed_methods, reason = "the document is what is tested")]
     std::fs::read_to_string(path).expect("the document")
 }
 
