@@ -13,13 +13,15 @@
 //! seen, and what is read (entries and rows passed, keys found missing) is
 //! remembered for serializable validation, no more than was needed.
 //!
-//! Reading order: [`order`](SortPart), `plan`, `execute`, [`run`], [`Stream`].
+//! Reading order: [`order`](SortPart), `plan`, `execute`, [`run`], [`Stream`],
+//! [`pipeline`](Pipeline).
 
 mod aggregate;
 mod cursor;
 mod execute;
 mod explain;
 mod order;
+mod pipeline;
 mod plan;
 mod query;
 mod read;
@@ -29,6 +31,7 @@ pub use aggregate::{Function, GroupBy, aggregate, group_by};
 pub use cursor::Cursor;
 pub use explain::explain;
 pub use order::SortPart;
+pub use pipeline::{MAX_PIPELINE_DEPTH, MAX_STAGES, Pipeline, explain_pipeline, run_pipeline};
 pub use query::{After, Hint, MAX_SORT_PARTS, Query, QueryLimits, QueryPage, parse_sort, project};
 pub use read::{
     count, find_one, first, for_each_inner, keys_inner, last, rows, rows_inner, run, run_inner,
