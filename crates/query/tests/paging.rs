@@ -102,7 +102,8 @@ fn whatever_others_write_between_pages_a_record_that_stays_is_seen_once_and_in_o
     for seed in 0..40 {
         let random = &mut Seeded::new(seed);
         let kind = *random.pick(&["set", "ordered_set"]);
-        let sort = random.pick(&[json!(null), json!("n"), json!("-n"), json!({"n": 1, "id": -1})]);
+        let sorts = [json!(null), json!("n"), json!("-n"), json!({"n": 1, "id": -1})];
+        let sort = random.pick(&sorts);
         let store = store(kind);
         let query = Query::new("b").sort_json(sort).unwrap().limit(1 + random.below(6));
         let mut page = query.clone();
