@@ -91,8 +91,11 @@ impl Sink for Grouping<'_, '_> {
         };
         // 1 and 1.0 are one group: which of them is shown must not depend on
         // which came first.
-        if computed.id != id && id.to_string() < computed.id.to_string() {
-            computed.id = id;
+        if computed.id != id {
+            let (text, shown) = (id.to_string(), computed.id.to_string());
+            if text < shown {
+                computed.id = id;
+            }
         }
         let before = computed.held();
         for ((_, accumulator), to) in self.group.fields.iter().zip(&mut computed.accumulations) {

@@ -344,7 +344,11 @@ impl Accumulation {
 /// Of two equal values, whether the first is to be kept: so that it does not
 /// matter which came first.
 fn is_shorter_spelling(value: &Value, kept: &Value) -> bool {
-    value != kept && value.to_string() < kept.to_string()
+    if value == kept {
+        return false;
+    }
+    let (text, kept_text) = (value.to_string(), kept.to_string());
+    text < kept_text
 }
 
 /// `$sum` and its like as operators: over the operands, or over the elements of

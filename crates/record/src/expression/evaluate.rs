@@ -42,12 +42,15 @@ impl<'v> Scope<'v> {
     }
 }
 
+/// What looking at one part of an expression counts as, in bytes made.
+const STEP: usize = 16;
+
 pub(super) fn evaluate<'v>(
     node: &'v Node,
     scope: &Scope<'v>,
     meter: &Meter<'_>,
 ) -> Result<Maybe<'v>> {
-    meter.spend(1)?;
+    meter.spend(STEP)?;
     Ok(match node {
         Node::Literal(value) => Some(Cow::Borrowed(value)),
         Node::Missing => None,
