@@ -209,10 +209,7 @@ fn text_is_counted_in_bytes_or_characters_as_the_name_says() {
         (json!({"$toUpper": "$n"}), json!("5")),
         (json!({"$strLenBytes": "cafét"}), json!(6)),
         (json!({"$strLenCP": "cafét"}), json!(5)),
-        (
-            json!({"$substrCP": ["cafétéria", 3, 3]}),
-            json!("été".replace("été", "été").chars().take(3).collect::<String>()),
-        ),
+        (json!({"$substrCP": ["cafétéria", 3, 3]}), json!("été")),
         (json!({"$substrBytes": ["$s", 1, 2]}), json!("el")),
         (json!({"$substrBytes": ["$s", 2, -1]}), json!("llo")),
         (json!({"$substrBytes": ["$s", 9, 2]}), json!("")),
