@@ -116,6 +116,11 @@ impl Outcome {
         batch
     }
 
+    /// How much longer the change log is after the group.
+    pub(super) fn log_bytes(&self) -> u64 {
+        self.log.iter().map(|entry| (keyspace::LOG_KEY_BYTES + entry.len()) as u64).sum()
+    }
+
     /// The revision and the schema revision after the group.
     pub(super) fn revisions(&self) -> (u64, u64) {
         (self.decided.now.last, self.decided.now.schema)

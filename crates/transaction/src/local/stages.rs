@@ -161,7 +161,7 @@ impl LocalCoordinator {
         }
         self.publish(View::new(revision, schema_revision, snapshot));
         Statistics::add(&self.statistics.commits, outcome.commits.len() as u64);
-        self.listener.committed(&outcome.commits);
+        self.listener.committed(&outcome.commits, outcome.log_bytes());
         Ok(())
     }
 

@@ -111,7 +111,7 @@ impl Derive for Adding {
 struct Announced(Mutex<Vec<u64>>);
 
 impl CommitListener for Announced {
-    fn committed(&self, commits: &[Arc<Commit>]) {
+    fn committed(&self, commits: &[Arc<Commit>], _: u64) {
         self.0.lock().unwrap().extend(commits.iter().map(|commit| commit.revision));
     }
 }
