@@ -9,7 +9,7 @@ use crate::key;
 use crate::keys;
 use crate::records::{Fields, Records};
 use crate::row::{Metadata, Position, Row};
-use crate::schema::validation_error;
+use crate::schema::{Issue, validation_error};
 use crate::statement::{Target, refuse_operators};
 use crate::tombstone::Tombstone;
 
@@ -44,7 +44,8 @@ impl Records {
         })?;
         self.set_expiry(bucket, &mut data, now)?;
         let own_key = data.get(&bucket.key_field).cloned().unwrap_or(Value::Null);
-        self.check_references(tx, target, &data, None, &own_key)?;
+        let all = |_: &str| true;
+        self.check_references(tx, target, |name| data.get(name).cloned(), all)?;
         check_schema(bucket, &data)?;
         let primary_key = Bytes::from(key::encode_key(&own_key)?);
 
@@ -56,7 +57,7 @@ impl Records {
         }
         if self.make_room(tx, target)? {
             // What made room may have been what the record refers to.
-            self.check_references(tx, target, &data, None, &own_key)?;
+            self.check_references(tx, target, |name| data.get(name).cloned(), all)?;
         }
         let version = match tx.own_write(&row_key).and_then(|write| write.before.clone()) {
             // Deleted by this transaction: for everybody else it is an update.
@@ -116,7 +117,10 @@ impl Records {
 }
 
 pub(super) fn check_schema(bucket: &Bucket, data: &Fields) -> Result<()> {
-    let issues = bucket.schema.validate(data);
+    no_issues(bucket, bucket.schema.validate(data))
+}
+
+pub(super) fn no_issues(bucket: &Bucket, issues: Vec<Issue>) -> Result<()> {
     if issues.is_empty() { Ok(()) } else { Err(validation_error(&bucket.name, &issues)) }
 }
 

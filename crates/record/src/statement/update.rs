@@ -3,12 +3,13 @@ use serde_json::Value;
 use tandem_base::{Error, Result};
 use tandem_transaction::Transaction;
 
+use crate::catalog::Bucket;
 use crate::derive::check_version;
 use crate::key;
 use crate::keys;
 use crate::records::{Fields, Records};
 use crate::row::{Metadata, Row};
-use crate::statement::insert::check_schema;
+use crate::statement::insert::{check_schema, no_issues};
 use crate::statement::{Target, not_found, refuse_operators};
 
 impl Records {
@@ -78,7 +79,12 @@ impl Records {
             {
                 fields.insert("_expiresAt".to_owned(), expiry);
             }
-            self.store_update(tx, &target, &primary_key, &current, &fields, None, expected_version)
+            self.check_references(tx, &target, |name| fields.get(name).cloned(), |_| true)?;
+            check_schema(bucket, &fields)?;
+            let metadata = self.updated(tx, bucket, &primary_key, &current);
+            let row = Row::encode(&fields, metadata)?;
+            self.write_row(tx, bucket, &primary_key, Some(&current), Some(&row), expected_version)?;
+            Ok(row)
         })
     }
 
@@ -126,8 +132,7 @@ impl Records {
             return Ok(None);
         };
         let bucket = &*target.bucket;
-        let mut fields = current.fields()?;
-        let mut changed = Fields::new();
+        let mut changed: Vec<(&str, &Value)> = Vec::with_capacity(changes.len());
         for (name, value) in changes {
             if *name == bucket.key_field || is_metadata(name) || bucket.schema.is_generated(name) {
                 continue;
@@ -135,18 +140,18 @@ impl Records {
             if name == "_expiresAt" && !value.is_number() && !value.is_null() {
                 return Err(Error::validation("Invalid \"_expiresAt\": expected number"));
             }
-            fields.insert(name.clone(), value.clone());
-            changed.insert(name.clone(), value.clone());
+            changed.push((name, value));
         }
-        let row = self.store_update(
-            tx,
-            target,
-            primary_key,
-            &current,
-            &fields,
-            Some(&changed),
-            expected_version,
-        )?;
+        let change = |name: &str| changed.iter().find(|(changed, _)| *changed == name);
+        let value_of = |name: &str| match change(name) {
+            Some((_, value)) => Some((*value).clone()),
+            None => current.field(name),
+        };
+        self.check_references(tx, target, value_of, |name| change(name).is_some())?;
+        no_issues(bucket, bucket.schema.validate_update(&current, &changed))?;
+        let metadata = self.updated(tx, bucket, primary_key, &current);
+        let row = current.merge(&changed, metadata)?;
+        self.write_row(tx, bucket, primary_key, Some(&current), Some(&row), expected_version)?;
         Ok(Some(row))
     }
 
@@ -173,34 +178,22 @@ impl Records {
         Ok(Some(row))
     }
 
-    /// Checks and writes the new fields of an existing row. `changed` limits
-    /// the reference checks to those fields.
-    #[expect(clippy::too_many_arguments, reason = "one private step of three statements")]
-    fn store_update(
+    /// The metadata of a record that this transaction updates.
+    fn updated(
         &self,
-        tx: &mut Transaction,
-        target: &Target,
-        primary_key: &Bytes,
+        tx: &Transaction,
+        bucket: &Bucket,
+        primary_key: &[u8],
         current: &Row,
-        fields: &Fields,
-        changed: Option<&Fields>,
-        expected_version: Option<u64>,
-    ) -> Result<Row> {
-        let bucket = &*target.bucket;
-        let own_key = fields.get(&bucket.key_field).cloned().unwrap_or(Value::Null);
-        self.check_references(tx, target, fields, changed, &own_key)?;
-        check_schema(bucket, fields)?;
+    ) -> Metadata {
         let written_before = tx.own_write(&keys::row(bucket.id, primary_key)).is_some();
-        let metadata = Metadata {
+        Metadata {
             // However often a transaction updates a record, it is one update.
             version: current.version() + u64::from(!written_before),
             created_at: current.created_at(),
             updated_at: self.environment().clock.now_ms(),
             position: current.position(),
-        };
-        let row = Row::encode(fields, metadata)?;
-        self.write_row(tx, bucket, primary_key, Some(current), Some(&row), expected_version)?;
-        Ok(row)
+        }
     }
 }
 
