@@ -50,7 +50,11 @@ struct Opened {
 impl Opened {
     fn new(context: &Context, durability: Durability) -> Result<Self> {
         let path = context.directory()?.join("engine");
-        let engine: Arc<dyn Storage> = Arc::new(DiskStorage::open(path, &DiskOptions::default())?);
+        let engine: Arc<dyn Storage> = Arc::new(DiskStorage::open_cut(
+            path,
+            &DiskOptions::default(),
+            tandem::layers::transaction::keyspace::CUTS,
+        )?);
         let (storage, watch) = watched(engine);
         let tandem = Arc::new(Tandem::over(storage, &context.data, durability)?);
         Ok(Self { tandem, watch, durability })

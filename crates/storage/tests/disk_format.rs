@@ -32,7 +32,7 @@ fn refused(path: &Path, code: Code) {
 #[test]
 fn a_newer_format_is_unsupported() {
     let directory = store();
-    let head = "tandem disk format\nversion 2\nsomething new\n";
+    let head = "tandem disk format\nversion 3\nsomething new\n";
     let text = format!("{head}checksum {:016x}\n", xxh3_64(head.as_bytes()));
     fs::write(directory.path().join("FORMAT"), text).unwrap();
     refused(directory.path(), Code::FormatUnsupported);
