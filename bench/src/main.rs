@@ -19,6 +19,9 @@
 mod data;
 mod groups;
 mod measure;
+/// As in the `tandem` command; for everything here that is Rust.
+#[path = "../../crates/interfaces/cli/src/memory.rs"]
+mod memory;
 mod peer;
 mod peers;
 mod random;
@@ -37,10 +40,6 @@ use crate::data::DataSet;
 use crate::groups::{Context, Group};
 use crate::measure::Plan;
 use crate::peer::Result;
-
-/// As in the `tandem` command; for everything here that is Rust.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measures Tandem beside its peers.
 #[derive(Parser)]
@@ -75,6 +74,7 @@ struct Arguments {
 }
 
 fn main() -> Result<()> {
+    memory::keep_for_reuse();
     let mut arguments = Arguments::parse();
     if arguments.smoke {
         arguments.rounds = 1;

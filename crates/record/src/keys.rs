@@ -37,7 +37,10 @@ pub fn query_definitions() -> KeyRange {
 /// The keys of the whole catalog.
 #[must_use]
 pub fn catalog() -> KeyRange {
-    KeyRange::prefix(&[keyspace::CATALOG])
+    // Every statement looks for own definitions: without an allocation.
+    const START: &[u8] = &[keyspace::CATALOG];
+    const END: &[u8] = &[keyspace::CATALOG + 1];
+    KeyRange { start: Bytes::from_static(START), end: Some(Bytes::from_static(END)) }
 }
 
 /// Where the next free id is stored.

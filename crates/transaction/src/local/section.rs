@@ -96,7 +96,9 @@ impl Section {
 impl Outcome {
     /// The group's one batch.
     pub(super) fn batch(&self) -> WriteBatch {
-        let mut batch = WriteBatch::new();
+        // And the two revisions, and a reserved one.
+        let operations = self.commits.len() + self.decided.pending.len() + 3;
+        let mut batch = WriteBatch::with_capacity(operations);
         for (commit, encoded) in self.commits.iter().zip(&self.log) {
             batch.put(keyspace::log_key(commit.revision), encoded.clone());
         }
