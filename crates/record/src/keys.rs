@@ -136,6 +136,12 @@ pub fn index_prefix(index: u32) -> Bytes {
     under(keyspace::INDEX, index, &[])
 }
 
+/// Appends what the entries of an index begin with.
+pub(crate) fn put_index_prefix(index: u32, out: &mut Vec<u8>) {
+    out.push(keyspace::INDEX);
+    out.extend_from_slice(&index.to_be_bytes());
+}
+
 /// The order index's entry of a row inserted at `position`.
 #[must_use]
 pub fn order_entry(order_index: u32, position: Position) -> Bytes {
