@@ -61,9 +61,10 @@ struct Arguments {
     /// Clients of the lines with many.
     #[arg(long, default_value_t = 64)]
     clients: usize,
-    /// Measure only the lines of this name, for example to profile them.
+    /// Measure only the lines of this name, for example to profile them; may be
+    /// given several times.
     #[arg(long)]
-    only: Option<String>,
+    only: Vec<String>,
     /// Where the stores lie while they are measured; by default below the
     /// system's directory for temporary files. It must be a real disk.
     #[arg(long)]
