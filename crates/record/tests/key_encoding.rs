@@ -62,8 +62,10 @@ fn only_strings_numbers_and_booleans_are_keys() {
         let bytes = encode_key(&key).unwrap();
         assert!(equal(&decode_key(&bytes), &key), "{key}");
     }
-    for bad in [json!(null), json!({}), json!([1])] {
-        assert_eq!(encode_key(&bad).unwrap_err().code().as_str(), "VALIDATION_ERROR", "{bad}");
+    for (bad, found) in [(json!(null), "null"), (json!({}), "object"), (json!([1]), "array")] {
+        let error = encode_key(&bad).unwrap_err();
+        assert_eq!(error.code().as_str(), "VALIDATION_ERROR", "{bad}");
+        assert_eq!(error.detail("actual"), Some(&json!(found)), "what was given instead is said");
     }
 }
 
