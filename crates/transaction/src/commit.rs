@@ -64,6 +64,7 @@ impl Commit {
                 }
             }
         }
+        debug_assert_eq!(out.len(), 13 + size, "allocated once");
         out.into()
     }
 
