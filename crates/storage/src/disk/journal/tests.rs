@@ -227,24 +227,23 @@ fn batches_longer_than_what_is_read_at_once_are_whole() {
 /// right after the first quarter of a mebibyte was not looked at.
 #[test]
 fn g2_a_lost_block_hides_nothing_behind_it() {
-    for before in [1_000, STEP - 4_096, STEP - 1] {
+    let room = vec![0; STEP];
+    for before in [1_000, STEP - 4_096] {
         let first = encode(1, &items(&[b"a", b"b"], (before - 72) / 2));
-        for end in [STEP, STEP + 500, 2 * STEP, 2 * STEP + 7] {
+        for end in [STEP, STEP + 500, 2 * STEP] {
             let lost = vec![0; end - first.len()];
-            for after in [0, STEP] {
-                let zeros = vec![0; after];
-                let hidden = verified(&[&first, &lost, &batch(3), &zeros]);
-                assert_eq!(hidden, Err(Code::Corrupted), "{before} {end}");
-                let torn = verified(&[&first, &lost, &later(3), &zeros]);
-                assert_eq!(torn, Ok(first.len()), "{before} {end}");
-            }
+            let hidden = verified(&[&first, &lost, &batch(3), &room]);
+            assert_eq!(hidden, Err(Code::Corrupted), "{before} {end}");
         }
+        let lost = vec![0; STEP - first.len()];
+        assert_eq!(verified(&[&first, &lost, &later(3), &room]), Ok(first.len()), "{before}");
+        assert_eq!(verified(&[&first, &lost, &batch(3)]), Err(Code::Corrupted), "{before}");
     }
 }
 
 #[test]
 fn zeros_are_room_for_batches_however_many_there_are() {
-    for room in [1, 4_095, 4_096, 4_097, STEP - 1, STEP, STEP + 1, 3 * STEP] {
+    for room in [1, 4_095, 4_096, 4_097, STEP - 1, STEP, STEP + 1, 2 * STEP + 9] {
         assert_eq!(verified(&[&batch(1), &vec![0; room]]), Ok(batch(1).len() + room));
         assert_eq!(verified(&[&vec![0; room]]), Ok(room));
         let empty = directory(&[(0, &vec![0; room]), (1, b"")]);
