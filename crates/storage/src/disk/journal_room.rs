@@ -153,7 +153,8 @@ fn path(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("{number}.jnl"))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 #[expect(clippy::disallowed_methods, reason = "the tests look at files")]
 mod tests {
     use std::fs;
