@@ -51,6 +51,7 @@ fn workload(storage: Arc<FaultStorage>) -> Told {
                 Ok(())
             })?;
             told.acknowledged = n;
+            store.statistics()?;
         }
         Ok(())
     })();
@@ -132,16 +133,45 @@ fn g1_g2_every_power_cut_keeps_what_was_acknowledged() {
 
 #[test]
 fn g9_every_failing_read_is_a_coded_error_and_changes_nothing() {
-    for nth in 1..=rehearse(Point::Read) {
-        let storage = Arc::new(FaultStorage::new());
-        storage.fail(Point::Read, nth, Times::Once);
-        let told = workload(storage.clone());
-        let story = format!("read {nth} fails");
-        let code = told.error.as_ref().map(Error::code);
-        assert_eq!(code, Some(Code::StorageError), "{story}");
-        storage.disarm();
-        verify(storage.restart(nth), &told, &story);
+    for point in [Point::Read, Point::Size] {
+        for nth in 1..=rehearse(point) {
+            for times in [Times::Once, Times::Forever] {
+                let storage = Arc::new(FaultStorage::new());
+                storage.fail(point, nth, times);
+                let told = workload(storage.clone());
+                let story = format!("{point:?} {nth} fails {times:?}");
+                let code = told.error.as_ref().map(Error::code);
+                assert_eq!(code, Some(Code::StorageError), "{story}");
+                storage.disarm();
+                verify(storage.restart(nth), &told, &story);
+            }
+        }
     }
+}
+
+/// The snapshot after a write is what the commit is published with: without
+/// one, nobody can tell whether the commit is there, until it is opened again.
+#[test]
+fn g1_g9_a_failing_snapshot_poisons_once_something_is_written() {
+    let snapshots = rehearse(Point::Snapshot);
+    let mut poisoned = 0;
+    for nth in 1..=snapshots {
+        for times in [Times::Once, Times::Forever] {
+            let storage = Arc::new(FaultStorage::new());
+            storage.fail(Point::Snapshot, nth, times);
+            let told = workload(storage.clone());
+            let story = format!("snapshot {nth} of {snapshots} fails {times:?}");
+            let code = told.error.as_ref().map(Error::code).expect(&story);
+            let wrote = storage.count(Point::Write) > 0;
+            let expected = if wrote { Code::StoreFailed } else { Code::StorageError };
+            assert_eq!(code, expected, "{story}");
+            poisoned += u32::from(wrote);
+            for seed in 0..4 {
+                verify(storage.restart(seed), &told, &story);
+            }
+        }
+    }
+    assert!(poisoned > 0 && poisoned < 2 * u32::try_from(snapshots).unwrap());
 }
 
 /// The last step of a build was only buffered: `create_index` had answered, and

@@ -19,6 +19,7 @@ mod aggregate;
 mod cursor;
 mod execute;
 mod explain;
+mod live;
 mod order;
 mod plan;
 mod query;
@@ -28,6 +29,7 @@ mod stream;
 pub use aggregate::{Function, GroupBy, aggregate, group_by};
 pub use cursor::Cursor;
 pub use explain::explain;
+pub use live::{Applied, LiveAggregate, LiveQuery, LiveResult};
 pub use order::SortPart;
 pub use query::{After, Hint, MAX_SORT_PARTS, Query, QueryLimits, QueryPage, parse_sort, project};
 pub use read::{

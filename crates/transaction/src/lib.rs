@@ -46,7 +46,7 @@ pub use lock::LockManager;
 pub use merge::{Merged, MergedEntry};
 pub use read_set::ReadSet;
 pub use registry::{ActiveTransaction, Registry, TransactionId};
-pub use statistics::{Statistics, StatisticsSnapshot};
+pub use statistics::{Statistics, StatisticsSnapshot, Timings};
 pub use transaction::{IndexDelta, Transaction, TransactionOptions};
 pub use view::{Read, View};
 pub use write_set::{DerivedEntries, RowWrite, WriteSet};

@@ -29,6 +29,7 @@ pub struct ActiveTransaction {
     id: TransactionId,
     phase: AtomicU8,
     last_used_ms: AtomicU64,
+    begun: Duration,
     deadline: Duration,
     idle: Duration,
 }
@@ -38,6 +39,12 @@ impl ActiveTransaction {
     #[must_use]
     pub fn id(&self) -> TransactionId {
         self.id
+    }
+
+    /// When it was begun, by the monotonic clock.
+    #[must_use]
+    pub fn begun(&self) -> Duration {
+        self.begun
     }
 
     /// When it will have been open for too long, by the monotonic clock.
@@ -106,6 +113,7 @@ impl Registry {
             id,
             phase: AtomicU8::new(OPEN),
             last_used_ms: AtomicU64::new(millis(now)),
+            begun: now,
             deadline: now.saturating_add(total),
             idle,
         });
@@ -144,6 +152,15 @@ impl Registry {
     #[must_use]
     pub fn oldest_revision(&self) -> Option<u64> {
         self.lock().pinned.first().map(|(revision, _)| *revision)
+    }
+
+    /// When the transaction that holds the oldest snapshot was begun, by the
+    /// monotonic clock.
+    #[must_use]
+    pub fn oldest_begun(&self) -> Option<Duration> {
+        let state = self.lock();
+        let (_, id) = state.pinned.first()?;
+        state.open.get(id).map(|(active, _)| active.begun)
     }
 
     /// How many transactions are open.

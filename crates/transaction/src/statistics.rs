@@ -1,26 +1,44 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tandem_base::{Histogram, HistogramSnapshot};
+
 macro_rules! statistics {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// Counters of the commit pipeline since the store was opened.
+    (
+        counters { $($(#[$counter_doc:meta])* $counter:ident,)* }
+        histograms { $($(#[$histogram_doc:meta])* $histogram:ident,)* }
+    ) => {
+        /// What the transactions of a store have done since it was opened.
         #[derive(Debug, Default)]
-        pub struct Statistics { $($(#[$doc])* pub(crate) $name: AtomicU64,)* }
+        pub struct Statistics {
+            $($(#[$counter_doc])* pub(crate) $counter: AtomicU64,)*
+            $($(#[$histogram_doc])* pub(crate) $histogram: Histogram,)*
+        }
 
         /// The counters at one moment.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct StatisticsSnapshot { $($(#[$doc])* pub $name: u64,)* }
+        pub struct StatisticsSnapshot { $($(#[$counter_doc])* pub $counter: u64,)* }
+
+        /// The histograms at one moment. Durations are in nanoseconds.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Timings { $($(#[$histogram_doc])* pub $histogram: HistogramSnapshot,)* }
 
         impl Statistics {
             /// Reads every counter.
             #[must_use]
             pub fn snapshot(&self) -> StatisticsSnapshot {
-                StatisticsSnapshot { $($name: self.$name.load(Ordering::Relaxed),)* }
+                StatisticsSnapshot { $($counter: self.$counter.load(Ordering::Relaxed),)* }
+            }
+
+            /// Reads every histogram.
+            #[must_use]
+            pub fn timings(&self) -> Timings {
+                Timings { $($histogram: self.$histogram.snapshot(),)* }
             }
         }
     };
 }
 
-statistics! {
+statistics! { counters {
     /// Transactions begun.
     begun,
     /// Commits that became a revision.
@@ -43,9 +61,28 @@ statistics! {
     lock_timeouts,
     /// Lock waits refused because they would never end.
     deadlocks,
-}
+    /// Transactions that were run again by the store after a conflict.
+    retries,
+} histograms {
+    /// How long transactions were open, from the begin to the end, however they
+    /// ended. Reads that need no transaction of their own do not count.
+    transaction_time,
+    /// How long commits took, from the request to the answer, refusals included.
+    commit_time,
+    /// How long durable writes of a group took in the engine.
+    sync_time,
+    /// How long buffered writes of a group took in the engine.
+    buffered_write_time,
+    /// Commits in one group.
+    group_size,
+} }
 
 impl Statistics {
+    /// Counts a transaction that is run again after a conflict.
+    pub fn count_retry(&self) {
+        Self::add(&self.retries, 1);
+    }
+
     pub(crate) fn add(counter: &AtomicU64, by: u64) {
         counter.fetch_add(by, Ordering::Relaxed);
     }

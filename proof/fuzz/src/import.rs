@@ -5,7 +5,7 @@ use std::io::Cursor;
 
 use serde_json::json;
 use tandem::{BucketConfig, CheckOptions, Store};
-use tandem_cli::{Format, Summary, import_rows};
+use tandem_cli::{Format, import_rows};
 
 use crate::verdict::coded;
 
@@ -28,8 +28,12 @@ pub fn target(data: &[u8]) {
     assert_eq!(held, first.imported, "{first:?}");
     let again = import().expect("what could be read can be read again");
     // The batches of the first run are known by their rows and places.
-    let expected = Summary { imported: 0, imported_before: first.imported, ..again };
-    assert_eq!(again, expected, "after {first:?}");
+    assert_eq!(again.imported_before, first.imported, "{again:?} after {first:?}");
+    if bucket == "keyed" {
+        assert_eq!(again.imported, 0, "{again:?} after {first:?}");
+    }
+    // A generated key that a row of its batch had is another one the next time.
+    let held = held + again.imported;
     assert_eq!(store.bucket(bucket).count(json!({})).expect("readable"), held);
     let report = store.check(&CheckOptions::new()).expect("the store can be read");
     assert!(report.is_clean(), "{report:?}");

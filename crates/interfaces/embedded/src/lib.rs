@@ -57,6 +57,7 @@ mod doors;
 mod events;
 mod find;
 mod indexes;
+mod initial;
 mod iterate;
 mod key;
 mod limits;
@@ -80,6 +81,7 @@ pub use definition::{BucketConfig, Field, Format, IndexConfig};
 pub use events::Event;
 pub use find::{Find, Page};
 pub use indexes::CheckOptions;
+pub use initial::InitialRecords;
 pub use iterate::Rows;
 pub use key::Key;
 pub use limits::Limits;
@@ -94,13 +96,16 @@ pub use transaction::{CommitOptions, CommitReceipt, Transaction, TransactionOpti
 pub use typed::{TypedBucket, TypedFind, Values};
 
 pub use tandem_base::{
-    Clock, Code, Environment, Error, Kind, Random, Result, SimulatedClock, Threads,
+    Clock, Code, Environment, Error, HistogramSnapshot, Kind, Random, Result, SimulatedClock,
+    Threads,
 };
 pub use tandem_change::{ChangeKind, ChangeLogOptions, EventGuard};
 pub use tandem_query::QueryLimits;
 pub use tandem_record::{CheckProblem, CheckReport, IndexInfo, OnDelete, ProblemKind};
 pub use tandem_storage::{DiskOptions, Durability};
-pub use tandem_transaction::{Isolation, StatisticsSnapshot, TransactionId, TransactionLimits};
+pub use tandem_transaction::{
+    Isolation, StatisticsSnapshot, Timings, TransactionId, TransactionLimits,
+};
 
 /// The layers below, for programs that bring their own storage engine or open
 /// another door to the store.

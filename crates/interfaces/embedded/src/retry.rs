@@ -41,13 +41,15 @@ impl RetryPolicy {
     }
 
     /// Runs `attempt` until it succeeds, fails for good, or was made as often
-    /// as allowed; then its last answer is returned.
+    /// as allowed; then its last answer is returned. Calls `retry` before every
+    /// further attempt.
     pub(crate) fn run<T>(
         &self,
         environment: &Environment,
+        retry: impl Fn(),
         attempt: impl FnMut() -> Result<T>,
     ) -> Result<T> {
-        self.run_finding(environment, |error| Some(error), attempt)
+        self.run_finding(environment, retry, |error| Some(error), attempt)
     }
 
     /// As [`run`](Self::run), for other errors. `failure` finds the store's
@@ -55,6 +57,7 @@ impl RetryPolicy {
     pub(crate) fn run_finding<T, E>(
         &self,
         environment: &Environment,
+        retry: impl Fn(),
         failure: impl Fn(&E) -> Option<&Error>,
         mut attempt: impl FnMut() -> Result<T, E>,
     ) -> Result<T, E> {
@@ -68,6 +71,7 @@ impl RetryPolicy {
             if !again {
                 return result;
             }
+            retry();
             self.wait(environment, made);
             made += 1;
         }
@@ -102,10 +106,14 @@ mod tests {
         let (environment, _) = Environment::simulated(1);
         let mut errors = errors.into_iter();
         let mut made = 0;
-        let result = policy.run(&environment, || {
-            made += 1;
-            errors.next().map_or(Ok(()), Err)
-        });
+        let result = policy.run(
+            &environment,
+            || {},
+            || {
+                made += 1;
+                errors.next().map_or(Ok(()), Err)
+            },
+        );
         (made, result)
     }
 

@@ -59,12 +59,16 @@ impl<'a> Session<'a> {
             Self::Autocommit(store) => {
                 let coordination = store.coordination()?;
                 let options = TransactionOptions::default();
-                store.limits().retry.run(store.environment(), || {
-                    let mut engine = Engine::begin(coordination.clone(), &options)?;
-                    let value = work(store.records(), &mut engine, input.clone())?;
-                    engine.commit(CommitOptions::default())?;
-                    Ok(value)
-                })
+                store.limits().retry.run(
+                    store.environment(),
+                    || store.count_retry(),
+                    || {
+                        let mut engine = Engine::begin(coordination.clone(), &options)?;
+                        let value = work(store.records(), &mut engine, input.clone())?;
+                        engine.commit(CommitOptions::default())?;
+                        Ok(value)
+                    },
+                )
             }
         }
     }

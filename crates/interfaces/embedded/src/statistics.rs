@@ -1,6 +1,8 @@
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 use tandem_base::Result;
-use tandem_transaction::StatisticsSnapshot;
+use tandem_transaction::{StatisticsSnapshot, Timings};
 
 use crate::session::Session;
 use crate::store::Store;
@@ -17,8 +19,15 @@ pub struct StoreStatistics {
     pub queries: usize,
     /// Transactions that are open now.
     pub open_transactions: usize,
+    /// How long the transaction that holds the oldest snapshot has been open.
+    pub oldest_transaction: Option<Duration>,
     /// Counters of the commit pipeline.
     pub commits: StatisticsSnapshot,
+    /// How long transactions, commits and writes took, and how large the groups
+    /// of commits were.
+    pub timings: Timings,
+    /// Indexes that are being built now.
+    pub index_builds: usize,
     /// The engine's name; `None` when the store runs over another coordination.
     pub engine: Option<&'static str>,
     /// Roughly how many bytes the data takes.
@@ -40,29 +49,37 @@ pub struct BucketStatistics {
 impl StoreStatistics {
     pub(crate) fn read(store: &Store) -> Result<Self> {
         let coordination = store.coordination()?;
-        let (buckets, queries, revision) = Session::Autocommit(store).read(|records, tx| {
-            let catalog = records.catalog(tx)?;
-            let buckets = catalog
-                .buckets()
-                .into_iter()
-                .map(|bucket| {
-                    Ok(BucketStatistics {
-                        name: bucket.name.to_string(),
-                        records: records.count_inner(tx, bucket)?,
-                        indexes: bucket.indexes.iter().filter(|index| !index.internal).count(),
+        let (buckets, index_builds, queries, revision) =
+            Session::Autocommit(store).read(|records, tx| {
+                let catalog = records.catalog(tx)?;
+                let buckets = catalog
+                    .buckets()
+                    .into_iter()
+                    .map(|bucket| {
+                        Ok(BucketStatistics {
+                            name: bucket.name.to_string(),
+                            records: records.count_inner(tx, bucket)?,
+                            indexes: bucket.indexes.iter().filter(|index| !index.internal).count(),
+                        })
                     })
-                })
-                .collect::<Result<Vec<_>>>()?;
-            let revision = tandem_transaction::Read::revision(&**tx.view());
-            Ok((buckets, catalog.queries().count(), revision))
-        })?;
+                    .collect::<Result<Vec<_>>>()?;
+                let indexes = catalog.buckets().into_iter().flat_map(|bucket| &bucket.indexes);
+                let index_builds = indexes.filter(|index| !index.is_ready()).count();
+                let revision = tandem_transaction::Read::revision(&**tx.view());
+                Ok((buckets, index_builds, catalog.queries().count(), revision))
+            })?;
         let storage = store.inner().storage.as_ref();
+        let oldest = coordination.registry().oldest_begun();
+        let now = store.environment().clock.monotonic();
         Ok(Self {
             revision,
             buckets,
             queries,
             open_transactions: coordination.registry().len(),
+            oldest_transaction: oldest.map(|begun| now.saturating_sub(begun)),
             commits: coordination.statistics().snapshot(),
+            timings: coordination.statistics().timings(),
+            index_builds,
             engine: storage.map(|storage| storage.name()),
             bytes: storage.map(|storage| storage.approximate_size()).transpose()?,
         })
@@ -81,6 +98,8 @@ impl StoreStatistics {
             "indexes": per_bucket(|bucket| json!(bucket.indexes)),
             "queries": self.queries,
             "openTransactions": self.open_transactions,
+            "oldestTransactionMs": self.oldest_transaction.map(|age| age.as_millis()),
+            "indexBuilds": self.index_builds,
             "engine": self.engine,
             "bytes": self.bytes,
             "begun": commits.begun,
@@ -94,6 +113,7 @@ impl StoreStatistics {
             "lockWaits": commits.lock_waits,
             "lockTimeouts": commits.lock_timeouts,
             "deadlocks": commits.deadlocks,
+            "retries": commits.retries,
         })
     }
 }

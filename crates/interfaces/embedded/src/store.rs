@@ -180,6 +180,11 @@ impl Store {
         self.inner().closed.load(Ordering::Acquire)
     }
 
+    /// A transaction is run again after a conflict.
+    pub(crate) fn count_retry(&self) {
+        self.inner().coordination.statistics().count_retry();
+    }
+
     pub(crate) fn inner(&self) -> &Inner {
         &self.handle.inner
     }

@@ -136,12 +136,17 @@ impl Store {
         mut work: impl FnMut(&Transaction) -> Result<T, E>,
     ) -> Result<T, E> {
         let policy = options.retry.unwrap_or(self.limits().retry);
-        policy.run_finding(self.environment(), store_error, || {
-            let transaction = Transaction::begin(self, options)?;
-            let value = work(&transaction)?;
-            transaction.finish(CommitOptions::default())?;
-            Ok(value)
-        })
+        policy.run_finding(
+            self.environment(),
+            || self.count_retry(),
+            store_error,
+            || {
+                let transaction = Transaction::begin(self, options)?;
+                let value = work(&transaction)?;
+                transaction.finish(CommitOptions::default())?;
+                Ok(value)
+            },
+        )
     }
 
     /// Begins a serializable transaction, which the caller commits.

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 
 use crate::connection;
 use crate::heartbeat::Heartbeat;
-use crate::metrics::{gauge, write_store};
+use crate::metrics::{CONTENT_TYPE as CONTENT_TYPE_OF_METRICS, Open, Refused};
 use crate::outbox::Closing;
 use crate::peer::Peer;
 use crate::shared::Shared;
@@ -82,14 +82,17 @@ fn upgrade(
     pending: &Pending,
 ) -> Result<Answer, Destroy> {
     if request.uri().path() != shared.config.path {
+        shared.metrics.refused(Refused::Path);
         return Err(Destroy);
     }
     if !origin_allowed(shared, request.headers().get(ORIGIN)) {
+        shared.metrics.refused(Refused::Origin);
         return Ok(status(StatusCode::FORBIDDEN));
     }
     let key = request.headers().get(SEC_WEBSOCKET_KEY).cloned();
     let version = request.headers().get(SEC_WEBSOCKET_VERSION);
     let Some(key) = key.filter(|_| version.is_some_and(|version| version == "13")) else {
+        shared.metrics.refused(Refused::Handshake);
         let mut refused = status(StatusCode::BAD_REQUEST);
         refused.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         return Ok(refused);
@@ -133,6 +136,7 @@ where
     let config = WebSocketConfig::default().max_message_size(Some(max)).max_frame_size(Some(max));
     let mut socket = WebSocketStream::from_raw_socket(socket, Role::Server, Some(config)).await;
     let Some(slot) = shared.addresses.take(address, shared.config.max_connections_per_ip) else {
+        shared.metrics.refused(Refused::TooMany);
         let Closing { code, reason } = Closing::TOO_MANY;
         let frame = CloseFrame { code: code.into(), reason: reason.into() };
         connection::refuse(&mut socket, frame).await;
@@ -152,32 +156,23 @@ fn ready(shared: &Shared) -> Answer {
 }
 
 async fn metrics(shared: &Arc<Shared>) -> Answer {
-    let mut out = String::new();
-    let count = |value: usize| value as u64;
-    gauge(&mut out, "tandem_connections", "Open connections.", count(shared.connections.len()));
-    gauge(
-        &mut out,
-        "tandem_subscriptions",
-        "Open subscriptions.",
-        count(shared.subscriptions.value()),
-    );
-    gauge(
-        &mut out,
-        "tandem_open_transactions",
-        "Transactions held open by connections.",
-        count(shared.open_transactions.value()),
-    );
-    shared.metrics.write(&mut out);
-    let store = shared.store.clone();
-    let work = move || {
-        let mut out = String::new();
-        write_store(&mut out, &store).map(|()| out)
+    let open = Open {
+        connections: shared.connections.len(),
+        subscriptions: shared.subscriptions.value(),
+        transactions: shared.open_transactions.value(),
     };
-    match shared.workers.run(Class::Read, work).await {
-        Ok(figures) => out.push_str(&figures),
-        Err(error) => tracing::warn!(%error, "the store's figures cannot be read"),
+    let figures = shared.clone();
+    let page = shared
+        .workers
+        .run(Class::Read, move || figures.metrics.page(open, figures.subscription_statistics()))
+        .await;
+    match page {
+        Ok(page) => text(CONTENT_TYPE_OF_METRICS, page),
+        Err(error) => {
+            tracing::warn!(%error, "the figures cannot be read");
+            status(StatusCode::SERVICE_UNAVAILABLE)
+        }
     }
-    text("text/plain; version=0.0.4", out)
 }
 
 pub(crate) fn text(kind: &'static str, body: impl Into<Bytes>) -> Answer {

@@ -3,16 +3,19 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Number;
 use tandem::{Store, Transaction};
 use tandem_base::Result;
+use tracing::Instrument;
 
 use crate::connections::{ConnectionInfo, Registered};
 use crate::data::Data;
 use crate::dispatch::dispatch;
 use crate::frame::{self, Frame, Request};
 use crate::limits::AddressSlot;
+use crate::observe::Observed;
 use crate::outbox::Outbox;
 use crate::push::Subscriptions;
 use crate::request::Scope;
@@ -34,6 +37,7 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn new(shared: Arc<Shared>, address: IpAddr, slot: AddressSlot) -> Self {
+        shared.metrics.opened();
         let registered = shared.connections.register(address, shared.now_ms());
         let info = registered.info().clone();
         Self::with(shared, info, Some((registered, slot)))
@@ -54,7 +58,7 @@ impl Peer {
         let outbox = Arc::new(Outbox::new(&shared.config.backpressure));
         Self {
             session: Session::new(shared.config.connection_limits.max_transactions_per_connection),
-            subscriptions: Subscriptions::new(shared.feed.signal()),
+            subscriptions: Subscriptions::new(),
             info,
             outbox,
             _place: place,
@@ -83,10 +87,16 @@ impl Peer {
     pub(crate) async fn handle(&mut self, frame: Frame) {
         match frame {
             Frame::Pong => {}
-            Frame::Malformed(error) => self.respond(&frame::no_id(), Err(error)),
+            Frame::Malformed(error) => {
+                self.shared.metrics.request("", Some(&error), Duration::ZERO);
+                self.respond(&frame::no_id(), Err(error));
+            }
             Frame::Request(request) => {
                 let id = request.id.clone();
-                let answer = self.answer(request).await;
+                let mut observed = Observed::begin(&self.shared, self.info.number, &request);
+                let span = observed.span();
+                let answer = self.answer(request, &mut observed).instrument(span).await;
+                observed.end(&self.shared, &answer);
                 self.respond(&id, answer);
                 // The answer comes before the pushes that the request causes.
                 self.attend().await;
@@ -99,8 +109,11 @@ impl Peer {
 
     /// The stages between parsing and answering. Authentication will stand
     /// before the rate limit, auditing after the answer.
-    async fn answer(&mut self, request: Request) -> Result<Data> {
-        self.shared.admit(self.info.address)?;
+    async fn answer(&mut self, request: Request, observed: &mut Observed) -> Result<Data> {
+        if let Err(error) = self.shared.admit(self.info.address) {
+            observed.refused();
+            return Err(error);
+        }
         dispatch(self, request).await
     }
 

@@ -15,11 +15,13 @@ use hyper::header::ORIGIN;
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 use tandem_base::{Error, Result};
+use tracing::Instrument;
 
 use crate::data::Data;
 use crate::dispatch::dispatch;
 use crate::frame::{self, Frame};
 use crate::http::{Answer, Destroy, status, text};
+use crate::observe::Observed;
 use crate::peer::Peer;
 use crate::request::Fields;
 use crate::shared::Shared;
@@ -67,23 +69,31 @@ pub(crate) async fn answer(
 
 /// The frame that answers one request.
 pub(crate) async fn respond(shared: Arc<Shared>, address: IpAddr, body: &[u8]) -> Vec<u8> {
-    let (id, answer) = match frame::parse(body) {
-        Frame::Malformed(error) => (frame::no_id(), Err(error)),
-        Frame::Pong => (frame::no_id(), Err(Error::validation("A pong needs a WebSocket"))),
-        Frame::Request(request) if NEED_A_CONNECTION.contains(&request.kind.as_str()) => {
-            let message = format!("\"{}\" needs a WebSocket", request.kind);
-            (request.id, Err(Error::validation(message)))
-        }
-        Frame::Request(request) if request.kind == "server.shutdown" => {
-            (request.id, shutdown(&shared, Fields(request.fields)))
-        }
+    let malformed = match frame::parse(body) {
+        Frame::Malformed(error) => error,
+        Frame::Pong => Error::validation("A pong needs a WebSocket"),
         Frame::Request(request) => {
             let id = request.id.clone();
-            let mut peer = Peer::administrator(shared.clone(), address);
-            (id, dispatch(&mut peer, request).await)
+            let observed = Observed::begin(&shared, 0, &request);
+            let answer = carry_out(&shared, address, request).instrument(observed.span()).await;
+            observed.end(&shared, &answer);
+            return shared.response(&id, answer);
         }
     };
-    shared.response(&id, answer)
+    shared.metrics.request("", Some(&malformed), Duration::ZERO);
+    shared.response(&frame::no_id(), Err(malformed))
+}
+
+async fn carry_out(shared: &Arc<Shared>, address: IpAddr, request: frame::Request) -> Result<Data> {
+    let kind = request.kind.as_str();
+    if NEED_A_CONNECTION.contains(&kind) {
+        return Err(Error::validation(format!("\"{kind}\" needs a WebSocket")));
+    }
+    if kind == "server.shutdown" {
+        return shutdown(shared, Fields(request.fields));
+    }
+    let mut peer = Peer::administrator(shared.clone(), address);
+    dispatch(&mut peer, request).await
 }
 
 /// `{gracePeriodMs?}` → `{stopping: true}`.

@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde_json::Number;
 use tandem::Store;
@@ -9,9 +10,11 @@ use tandem_base::Result;
 use crate::config::Config;
 use crate::connections::Connections;
 use crate::data::Data;
+use crate::encoded::EncodedCommits;
 use crate::feed::Feed;
 use crate::frame;
 use crate::limits::{ConnectionsPerAddress, Gauge, NamedGauge, RateLimiter};
+use crate::live::SubscriptionStatistics;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::workers::Workers;
@@ -30,35 +33,52 @@ pub(crate) struct Shared {
     pub(crate) subscriptions: Gauge,
     pub(crate) active_queries: NamedGauge,
     pub(crate) feed: Feed,
+    pub(crate) encoded: EncodedCommits,
     rate: Option<RateLimiter>,
     last_transaction: AtomicU64,
     last_subscription: AtomicU64,
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config, store: Store, feed: Feed, workers: Workers) -> Arc<Self> {
-        Arc::new(Self {
+    /// Follows the store from now on; see also [`keep_up`](Self::keep_up).
+    ///
+    /// # Errors
+    /// `CLOSED`, `STORAGE_ERROR`.
+    pub(crate) fn start(config: Config, store: Store, workers: Workers) -> Result<Arc<Self>> {
+        let feed = Feed::start(&store, config.connection_limits.max_live_result_bytes)?;
+        Ok(Arc::new(Self {
             rate: config.rate_limit.map(RateLimiter::new),
+            metrics: Metrics::new(store.clone()),
             config,
             store,
             workers,
             connections: Connections::default(),
             addresses: ConnectionsPerAddress::default(),
             shutdown: Shutdown::new(),
-            metrics: Metrics::default(),
             open_transactions: Gauge::default(),
             subscriptions: Gauge::default(),
             active_queries: NamedGauge::default(),
             feed,
+            encoded: EncodedCommits::default(),
             last_transaction: AtomicU64::new(0),
             last_subscription: AtomicU64::new(0),
-        })
+        }))
+    }
+
+    /// What subscriptions have cost so far.
+    pub(crate) fn subscription_statistics(&self) -> SubscriptionStatistics {
+        self.feed.queries.statistics()
     }
 
     /// Milliseconds since the Unix epoch, by the store's clock: for what the
     /// server tells its clients.
     pub(crate) fn now_ms(&self) -> u64 {
         self.store.environment().clock.now_ms()
+    }
+
+    /// The clock that durations are measured with.
+    pub(crate) fn monotonic(&self) -> Duration {
+        self.store.environment().clock.monotonic()
     }
 
     /// Counts one request of that address against the rate limit.
@@ -71,7 +91,6 @@ impl Shared {
 
     /// The frame that answers the request `id`.
     pub(crate) fn response(&self, id: &Number, answer: Result<Data>) -> Vec<u8> {
-        self.metrics.count_request(answer.as_ref().err());
         match answer {
             Ok(data) => frame::result(id, data.text()),
             Err(error) => frame::error(id, &error, self.config.expose_error_details),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use tandem_base::{Error, Result};
 use tokio::sync::{Semaphore, oneshot};
+use tracing::Span;
 
 /// Writes, commits and lock waits that run at once.
 const WRITE_PERMITS: usize = 256;
@@ -60,6 +61,8 @@ impl Workers {
         class: Class,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        let span = Span::current();
+        let work = move || span.in_scope(work);
         let permit = match class {
             Class::Read => None,
             // Waiting here costs no thread; the queue is first come, first served.

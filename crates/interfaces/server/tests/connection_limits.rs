@@ -94,7 +94,7 @@ async fn g10_a_client_that_does_not_read_is_sent_the_newest_or_a_resync() {
     let metrics = async || {
         let page = http_get(&server, "/metrics").await;
         page.lines()
-            .find_map(|line| line.strip_prefix("tandem_subscriptions_cut_total "))
+            .find_map(|line| line.strip_prefix("tandem_resyncs_total "))
             .and_then(|count| count.parse::<u64>().ok())
             .expect("the metric")
     };

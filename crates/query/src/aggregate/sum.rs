@@ -25,6 +25,21 @@ impl ExactSum {
         }
     }
 
+    /// Takes a number out again, if that is exact: it is for integers, and not
+    /// for doubles, of which at least the sign of a zero would be lost.
+    pub(super) fn remove(&mut self, number: &Number) -> bool {
+        let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+        let Some(integer) = integer else { return false };
+        self.count -= 1;
+        self.integers -= integer;
+        true
+    }
+
+    /// Whether it went beyond the range of doubles on its way.
+    pub(super) fn has_overflown(&self) -> bool {
+        self.overflown
+    }
+
     fn add_float(&mut self, mut float: f64) {
         let mut kept = 0;
         for at in 0..self.partials.len() {

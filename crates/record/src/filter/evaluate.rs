@@ -24,7 +24,7 @@ pub(super) fn matches(node: &Node, subject: Subject<'_>) -> bool {
 
 /// Where a predicate finds its candidates.
 #[derive(Clone, Copy)]
-enum Source<'a> {
+pub(super) enum Source<'a> {
     Path(&'a Path, Subject<'a>),
     /// One element of an array, as it is: `$elemMatch` does not look into an
     /// array inside the array.
@@ -51,7 +51,7 @@ impl Source<'_> {
     }
 }
 
-fn holds(predicate: &Predicate, source: Source<'_>) -> bool {
+pub(super) fn holds(predicate: &Predicate, source: Source<'_>) -> bool {
     match predicate {
         Predicate::Not(negated) => !holds(negated, source),
         Predicate::All(all) | Predicate::Every(all) => {

@@ -20,6 +20,7 @@
 
 mod conjunct;
 mod display;
+mod element;
 mod evaluate;
 mod implies;
 mod operators;
@@ -32,6 +33,7 @@ use serde_json::Value;
 use tandem_base::Result;
 
 pub use conjunct::{Conjunct, Constraint};
+pub(crate) use element::ElementCondition;
 use evaluate::Subject;
 pub use predicate::{Bound, Predicate, Range, RegexMatch, Substring, ValueSet};
 

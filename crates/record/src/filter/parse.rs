@@ -11,6 +11,17 @@ pub(super) fn filter(filter: &Value) -> Result<Node> {
     Parser { conditions: 0 }.filter(filter, 0)
 }
 
+/// One predicate per operator of an object of operators.
+pub(super) fn operators(field: &str, operators: &Map<String, Value>) -> Result<Vec<Predicate>> {
+    if let Some(name) = operators.keys().find(|name| !name.starts_with('$')) {
+        return Err(Error::validation(format!(
+            "Invalid condition for field \"{field}\": \"{name}\" stands among operators"
+        ))
+        .with("field", field));
+    }
+    Parser { conditions: 0 }.operators(field, operators, 0)
+}
+
 pub(super) fn invalid(operator: &str, field: &str, expected: &str) -> Error {
     Error::validation(format!(
         "Invalid operand of \"{operator}\" for field \"{field}\": expected {expected}"

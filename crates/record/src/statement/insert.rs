@@ -9,7 +9,8 @@ use crate::key;
 use crate::keys;
 use crate::records::{Fields, Records};
 use crate::row::{Metadata, Position, Row};
-use crate::schema::validation_error;
+use crate::schema::{Generated, validation_error};
+use crate::sequence::LARGEST_NUMBER;
 use crate::statement::{Target, refuse_operators};
 use crate::tombstone::Tombstone;
 
@@ -38,6 +39,7 @@ impl Records {
         for name in ["_version", "_createdAt", "_updatedAt"] {
             data.shift_remove(name);
         }
+        let drawn = drawn_with_the_key(bucket, &data);
         let now = self.environment().clock.now_ms();
         bucket.schema.fill(&mut data, self.environment(), now, || {
             self.sequences().next(bucket.id, &**tx.view())
@@ -51,6 +53,14 @@ impl Records {
         let row_key = keys::row(bucket.id, &primary_key);
         tx.wait_for_lock(&row_key)?;
         if tx.get_untracked(&row_key)?.is_some() {
+            if !drawn.is_empty() {
+                // Records that came with their own numbers are in the way.
+                self.sequences().pass(bucket.id, last_in_a_row(tx, bucket, &own_key)?);
+                for field in drawn {
+                    data.shift_remove(&field);
+                }
+                return self.insert_inner(tx, target, data);
+            }
             tx.track_point(&row_key);
             return Err(key_taken(bucket, &own_key));
         }
@@ -113,6 +123,38 @@ impl Records {
         }
         Ok(is_full)
     }
+}
+
+/// The fields that get the bucket's next number, if its key is one of them.
+fn drawn_with_the_key(bucket: &Bucket, data: &Fields) -> Vec<String> {
+    let drawn = |field: &str| {
+        let definition = bucket.schema.field(field);
+        definition.is_some_and(|field| field.generated == Some(Generated::Autoincrement))
+            && !data.contains_key(field)
+    };
+    if !drawn(&bucket.key_field) {
+        return Vec::new();
+    }
+    let fields = bucket.schema.generated_fields().filter(|field| drawn(field));
+    fields.map(str::to_owned).collect()
+}
+
+/// The end of the run of records whose keys are `first` and the whole numbers
+/// after it, one by one. Reads each of them.
+fn last_in_a_row(tx: &Transaction, bucket: &Bucket, first: &Value) -> Result<u64> {
+    let at = |key: &Value| -> Result<Bytes> { Ok(keys::row(bucket.id, &key::encode_key(key)?)) };
+    let mut last = first.as_u64().unwrap_or(0);
+    let range = KeyRange::new(at(first)?, at(&json!(LARGEST_NUMBER + 1))?);
+    for entry in tx.scan_untracked(&range, Direction::Forward) {
+        let key = key::decode_key(&entry?.key[keys::row_prefix(bucket.id).len()..]);
+        match key.as_u64() {
+            Some(number) if number > last + 1 => break,
+            Some(number) => last = number,
+            // A fraction between two whole numbers.
+            None => {}
+        }
+    }
+    Ok(last)
 }
 
 pub(super) fn check_schema(bucket: &Bucket, data: &Fields) -> Result<()> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! insert   generate → default → ttl → references → schema → make room → key free? → write
-//! update   wait for lock → read → version → merge → references → schema → write
+//! update   wait for lock → read → version → merge, or apply the expression → references → schema → write
 //! delete   wait for lock → read → version → referrers (restrict, cascade, null) → write
 //! write    index entries old → new in the own overlay, unique entries checked
 //! ```
@@ -72,8 +72,7 @@ pub(crate) fn refuse_operators(fields: &Fields) -> Result<()> {
     match fields.keys().find(|name| name.starts_with('$')) {
         None => Ok(()),
         Some(name) => Err(Error::validation(format!(
-            "Invalid field name \"{name}\": names that begin with \"$\" are reserved for update \
-             expressions, which this version does not have"
+            "Invalid field name \"{name}\": names that begin with \"$\" are operators of updates"
         ))
         .with("field", name.as_str())),
     }

@@ -18,6 +18,7 @@ use crate::records::{Fields, Records};
 use crate::row::Row;
 use crate::schema::OnDelete;
 use crate::statement::Target;
+use crate::statement::update::Changes;
 
 impl Records {
     /// Checks that what the record refers to exists. `changed` limits the check
@@ -129,6 +130,7 @@ impl Records {
                 OnDelete::SetNull => {
                     let mut changes = Map::new();
                     changes.insert(reference.field.clone(), Value::Null);
+                    let changes = Changes::Merge(&changes);
                     self.update_row(tx, &target, &referrer, &changes, None)?;
                 }
             }

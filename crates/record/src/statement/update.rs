@@ -3,21 +3,55 @@ use serde_json::Value;
 use tandem_base::{Error, Result};
 use tandem_transaction::Transaction;
 
+use crate::catalog::Bucket;
 use crate::derive::check_version;
+use crate::filter::Filter;
 use crate::key;
 use crate::keys;
 use crate::records::{Fields, Records};
 use crate::row::{Metadata, Row};
 use crate::statement::insert::check_schema;
 use crate::statement::{Target, not_found, refuse_operators};
+use crate::update::{Immutable, Occasion, Update};
+
+/// What an update does to a record.
+pub(crate) enum Changes<'a> {
+    /// These fields are replaced.
+    Merge(&'a Fields),
+    /// An expression is applied; the filter is what selected the record.
+    Expression(Update, Option<&'a Filter>),
+}
+
+impl<'a> Changes<'a> {
+    /// An expression if a name begins with `$`, fields otherwise.
+    pub(crate) fn parse(changes: &'a Fields, filter: Option<&'a Filter>) -> Result<Self> {
+        if Update::is_expression(changes) {
+            Ok(Self::Expression(Update::parse(changes)?, filter))
+        } else {
+            Ok(Self::Merge(changes))
+        }
+    }
+}
+
+impl Immutable for Bucket {
+    fn is_key(&self, field: &str) -> bool {
+        field == self.key_field
+    }
+
+    fn is_kept(&self, field: &str) -> bool {
+        is_metadata(field) || field != self.key_field && self.schema.is_generated(field)
+    }
+}
 
 impl Records {
     /// Merges `changes` into the record: listed fields are replaced, the others
-    /// stay. Key, metadata and generated fields in `changes` are ignored.
+    /// stay. Key, metadata and generated fields in `changes` are ignored. If
+    /// names in them begin with `$`, they are an [update expression](Update).
     ///
     /// # Errors
     /// `NOT_FOUND`; `CONFLICT` when `expected_version` is not the record's;
-    /// otherwise as [`insert`](Self::insert).
+    /// `VALIDATION_ERROR` for an expression that is malformed, or impossible
+    /// on this record; otherwise as [`insert`](Self::insert).
     pub fn update(
         &self,
         tx: &mut Transaction,
@@ -26,10 +60,11 @@ impl Records {
         changes: &Fields,
         expected_version: Option<u64>,
     ) -> Result<Row> {
+        let changes = Changes::parse(changes, None)?;
         tx.write_statement(|tx| {
             let target = self.target(tx, bucket)?;
             let primary_key = Bytes::from(key::encode_key(key)?);
-            self.update_row(tx, &target, &primary_key, changes, expected_version)?
+            self.update_row(tx, &target, &primary_key, &changes, expected_version)?
                 .ok_or_else(|| not_found(&target.bucket, key))
         })
     }
@@ -93,12 +128,18 @@ impl Records {
         data: Fields,
         expected_version: Option<u64>,
     ) -> Result<Row> {
+        refuse_operators(&data)?;
         tx.write_statement(|tx| {
             let target = self.target(tx, bucket)?;
             if let Some(key) = data.get(&target.bucket.key_field).filter(|key| !key.is_null()) {
                 let primary_key = Bytes::from(key::encode_key(key)?);
-                let updated =
-                    self.update_row(tx, &target, &primary_key, &data, expected_version)?;
+                let updated = self.update_row(
+                    tx,
+                    &target,
+                    &primary_key,
+                    &Changes::Merge(&data),
+                    expected_version,
+                )?;
                 if let Some(row) = updated {
                     return Ok(row);
                 }
@@ -112,31 +153,33 @@ impl Records {
         })
     }
 
-    /// Merges `changes` into the row; `None` if there is none.
+    /// Changes the row; `None` if there is none.
     pub(crate) fn update_row(
         &self,
         tx: &mut Transaction,
         target: &Target,
         primary_key: &Bytes,
-        changes: &Fields,
+        changes: &Changes<'_>,
         expected_version: Option<u64>,
     ) -> Result<Option<Row>> {
-        refuse_operators(changes)?;
         let Some(current) = self.current(tx, target, primary_key, expected_version)? else {
             return Ok(None);
         };
         let bucket = &*target.bucket;
         let mut fields = current.fields()?;
-        let mut changed = Fields::new();
-        for (name, value) in changes {
-            if *name == bucket.key_field || is_metadata(name) || bucket.schema.is_generated(name) {
-                continue;
+        let changed = match changes {
+            Changes::Merge(changes) => merge(bucket, &mut fields, changes),
+            Changes::Expression(update, filter) => {
+                let now_ms = self.environment().clock.now_ms();
+                let occasion = Occasion { now_ms, filter: *filter };
+                let touched = update.apply(&mut fields, bucket, &occasion)?;
+                let value = |name: &&str| fields.get_key_value(*name);
+                let changed = touched.iter().filter_map(value);
+                changed.map(|(name, value)| (name.clone(), value.clone())).collect()
             }
-            if name == "_expiresAt" && !value.is_number() && !value.is_null() {
-                return Err(Error::validation("Invalid \"_expiresAt\": expected number"));
-            }
-            fields.insert(name.clone(), value.clone());
-            changed.insert(name.clone(), value.clone());
+        };
+        if changed.get("_expiresAt").is_some_and(|value| !value.is_number() && !value.is_null()) {
+            return Err(Error::validation("Invalid \"_expiresAt\": expected number"));
         }
         let row = self.store_update(
             tx,
@@ -202,6 +245,18 @@ impl Records {
         self.write_row(tx, bucket, primary_key, Some(current), Some(&row), expected_version)?;
         Ok(row)
     }
+}
+
+/// Puts the changes into the fields; returns those that count.
+fn merge(bucket: &Bucket, fields: &mut Fields, changes: &Fields) -> Fields {
+    let mut changed = Fields::new();
+    for (name, value) in changes {
+        if !bucket.is_key(name) && !bucket.is_kept(name) {
+            fields.insert(name.clone(), value.clone());
+            changed.insert(name.clone(), value.clone());
+        }
+    }
+    changed
 }
 
 fn is_metadata(name: &str) -> bool {

@@ -9,13 +9,14 @@
 //! ```
 //!
 //! A `Buffered` write joins the un-synced batches; a `Sync` write joins them
-//! and then makes all of them durable. Faults come in at three [`Point`]s:
+//! and then makes all of them durable. Faults come in at these [`Point`]s:
 //!
 //! * a **write** fails before anything of its batch is kept;
 //! * a **sync** fails after its batch joined the un-synced ones: whether they
 //!   are on the medium is unknown from then on, and readers do not see the
 //!   batch (nobody was told that it is there);
-//! * a **read** fails by itself and changes nothing.
+//! * a **read**, a **snapshot** or the question for the **size** fails by itself
+//!   and changes nothing.
 //!
 //! After a failed write or sync the engine is poisoned, as the contract says.
 //! A point can also **freeze** the engine, which is the moment of a power cut:

@@ -7,11 +7,16 @@ pub enum Point {
     Sync,
     /// A `get` of the store or of a snapshot, or one step of a scan.
     Read,
+    /// Taking a snapshot.
+    Snapshot,
+    /// A call of `approximate_size`.
+    Size,
 }
 
 impl Point {
-    /// All three.
-    pub const ALL: [Point; 3] = [Point::Write, Point::Sync, Point::Read];
+    /// All of them.
+    pub const ALL: [Point; 5] =
+        [Point::Write, Point::Sync, Point::Read, Point::Snapshot, Point::Size];
 }
 
 /// How often a fault strikes.
@@ -34,7 +39,7 @@ pub(super) enum Verdict {
 /// The armed faults and how often each point was passed.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    passes: [u64; 3],
+    passes: [u64; Point::ALL.len()],
     armed: Vec<Armed>,
 }
 

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use tandem_base::Result;
 use tandem_storage::{Bytes, Direction, Entries, Entry, KeyRange, Snapshot};
 
+use super::plan::Point;
 use super::storage::Core;
 
 /// A snapshot whose every read passes the engine's faults.
@@ -19,7 +20,7 @@ impl FaultSnapshot {
 
 impl Snapshot for FaultSnapshot {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        self.core.read()?;
+        self.core.read(Point::Read)?;
         self.snapshot.get(key)
     }
 
@@ -40,7 +41,7 @@ impl Iterator for FaultEntries<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let entries = self.entries.as_mut()?;
-        match self.core.read() {
+        match self.core.read(Point::Read) {
             Ok(()) => entries.next(),
             Err(error) => {
                 self.entries = None;

@@ -125,15 +125,22 @@ impl Core {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Passes the point of a read.
-    pub(super) fn read(&self) -> Result<()> {
+    /// Passes a point of those that change nothing.
+    pub(super) fn read(&self, point: Point) -> Result<()> {
         let mut state = self.state();
         if state.frozen {
             return Err(power_off(Code::StorageError));
         }
-        match state.plan.pass(Point::Read) {
+        match state.plan.pass(point) {
             Verdict::Pass => Ok(()),
-            Verdict::Fail => Err(Error::new(Code::StorageError, "Injected fault: a read failed")),
+            Verdict::Fail => Err(Error::new(
+                Code::StorageError,
+                match point {
+                    Point::Snapshot => "Injected fault: a snapshot failed",
+                    Point::Size => "Injected fault: the size is not known",
+                    _ => "Injected fault: a read failed",
+                },
+            )),
             Verdict::Freeze => {
                 state.frozen = true;
                 Err(power_off(Code::StorageError))
@@ -184,15 +191,12 @@ fn power_off(code: Code) -> Error {
 
 impl Storage for FaultStorage {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        self.core.read()?;
+        self.core.read(Point::Read)?;
         self.core.visible.get(key)
     }
 
-    /// Taking a snapshot reads nothing, so it fails only without power.
     fn snapshot(&self) -> Result<Arc<dyn Snapshot>> {
-        if self.state().frozen {
-            return Err(power_off(Code::StorageError));
-        }
+        self.core.read(Point::Snapshot)?;
         let snapshot = self.core.visible.snapshot()?;
         Ok(Arc::new(FaultSnapshot::new(self.core.clone(), snapshot)))
     }
@@ -206,6 +210,7 @@ impl Storage for FaultStorage {
     }
 
     fn approximate_size(&self) -> Result<u64> {
+        self.core.read(Point::Size)?;
         self.core.visible.approximate_size()
     }
 }

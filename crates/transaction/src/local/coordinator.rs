@@ -118,6 +118,12 @@ impl LocalCoordinator {
         self.poison.get()
     }
 
+    /// How many commits have been asked for and are not answered yet.
+    #[must_use]
+    pub fn commits_under_way(&self) -> usize {
+        self.pipeline.under_way()
+    }
+
     pub(super) fn published(&self) -> Arc<View> {
         self.published.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -200,7 +206,9 @@ impl Coordination for LocalCoordinator {
             && changed_read(recent, reads, from).is_none()
             && Iterator::all(&mut &mut *keys, |key| !recent.changed(key, from));
         if !unchanged {
-            return Ok(None);
+            // What failed to be written counts as changed, and will for as long
+            // as the store stays open: running again would not help.
+            return self.poison().map_or(Ok(None), |error| Err(error.clone()));
         }
         Ok(Some(match advance {
             Some(id) => self.registry.move_to(id, || self.published()),

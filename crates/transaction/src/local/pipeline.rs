@@ -55,6 +55,8 @@ pub(super) struct Pipeline<S: Stages> {
 
 struct Queue<Request, Answer> {
     waiting: Vec<Member<Request, Answer>>,
+    /// Requests without an answer.
+    under_way: usize,
     /// Somebody decides.
     led: bool,
     /// Somebody writes.
@@ -85,7 +87,8 @@ const WORTH_WAKING: usize = 4;
 
 impl<S: Stages> Pipeline<S> {
     pub(super) fn new(max_group: usize) -> Self {
-        let queue = Queue { waiting: Vec::new(), led: false, writing: false, parked: false };
+        let queue =
+            Queue { waiting: Vec::new(), under_way: 0, led: false, writing: false, parked: false };
         Self { queue: Mutex::new(queue), leader: Condvar::new(), max_group: max_group.max(1) }
     }
 
@@ -95,6 +98,7 @@ impl<S: Stages> Pipeline<S> {
         let leads = {
             let mut queue = self.lock();
             queue.waiting.push(Member { request, slot: slot.clone() });
+            queue.under_way += 1;
             if queue.parked && queue.waiting.len() >= WORTH_WAKING {
                 queue.parked = false;
                 self.leader.notify_all();
@@ -107,6 +111,11 @@ impl<S: Stages> Pipeline<S> {
         self.lead(stages);
         // The leader is in its own group, so its answer is there.
         slot.wait().unwrap_or_else(|| stages.failure())
+    }
+
+    /// How many requests have no answer yet.
+    pub(super) fn under_way(&self) -> usize {
+        self.lock().under_way
     }
 
     /// Takes one group through both stages and answers its members.
@@ -160,6 +169,7 @@ impl<S: Stages> Pipeline<S> {
             let mut queue = self.lock();
             queue.writing = false;
             queue.parked = false;
+            queue.under_way -= slots.len();
             self.leader.notify_all();
         }
         let mut answers = answers.into_iter();

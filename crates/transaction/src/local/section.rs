@@ -140,12 +140,9 @@ impl Deciding<'_> {
         Stamp { revision: now.last.max(*used) + 1, timestamp }
     }
 
-    /// Runs `derive`; a panic in it fails this member and no other.
-    pub(super) fn contain(
-        &self,
-        derive: impl FnOnce(&dyn CommitState) -> Result<Derived>,
-    ) -> Result<Derived> {
-        catch_unwind(AssertUnwindSafe(|| derive(self)))
+    /// Decides about one member; a panic in it fails this member and no other.
+    pub(super) fn contain<T>(&self, decide: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+        catch_unwind(AssertUnwindSafe(|| decide(self)))
             .unwrap_or_else(|_| Err(Error::internal("A commit panicked and was rolled back")))
     }
 

@@ -9,7 +9,7 @@ use tandem_storage::{Durability, WriteBatch};
 
 use crate::cache::CommittedCache;
 use crate::coordination::{CommitOptions, CommitRequest, Receipt, Work};
-use crate::derive::CommitState;
+use crate::derive::{CommitState, Derived, Stamp};
 use crate::isolation::Isolation;
 use crate::keyspace;
 use crate::local::coordinator::{LocalCoordinator, Sequencer};
@@ -33,6 +33,14 @@ impl Decision {
     fn is_commit(&self) -> bool {
         matches!(self, Self::Done(Ok(Receipt { commit: Some(_), .. })))
     }
+}
+
+/// What is to be done with one member.
+enum Verdict {
+    /// It was committed before, under the same name.
+    Replay(Receipt),
+    /// It commits.
+    Append(Stamp, Derived),
 }
 
 /// Revisions that are reserved at a time: one buffered commit in so many is
@@ -147,10 +155,10 @@ impl LocalCoordinator {
             durability
         };
         Statistics::add(&self.statistics.groups, 1);
+        self.statistics.group_size.record(outcome.commits.len() as u64);
         let written = self.cacheable(&batch);
         let snapshot = self
-            .storage
-            .write(batch, durability)
+            .timed_write(batch, durability)
             .and_then(|()| self.storage.snapshot())
             .map_err(|cause| self.set_poison(|| store_failed(&cause)))?;
         if reserve {
@@ -163,6 +171,18 @@ impl LocalCoordinator {
         Statistics::add(&self.statistics.commits, outcome.commits.len() as u64);
         self.listener.committed(&outcome.commits);
         Ok(())
+    }
+
+    fn timed_write(&self, batch: WriteBatch, durability: Durability) -> Result<()> {
+        let clock = &*self.environment.clock;
+        let begun = clock.monotonic();
+        let written = self.storage.write(batch, durability);
+        let times = match durability {
+            Durability::Sync => &self.statistics.sync_time,
+            Durability::Buffered => &self.statistics.buffered_write_time,
+        };
+        times.record_duration(clock.monotonic().saturating_sub(begun));
+        written
     }
 
     /// What the cache has to learn of a batch.
@@ -188,22 +208,25 @@ impl LocalCoordinator {
             return Decision::Locked(Box::new(request), key);
         }
         let CommitRequest { work, options } = request;
-        Decision::Done(match self.first_result(state, &options) {
-            Err(error) => Err(error),
-            Ok(Some(first)) => Ok(first),
-            Ok(None) => {
+        // Nothing is appended in there, so whatever breaks has changed nothing.
+        let verdict = state.contain(|state| match self.first_result(state, &options)? {
+            Some(first) => Ok(Verdict::Replay(first)),
+            None => {
                 let stamp = state.stamp(timestamp);
                 let derived = match work {
-                    Work::Maintenance(step) => state.contain(|state| step(state, stamp)),
+                    Work::Maintenance(step) => step(state, stamp)?,
                     Work::Transaction { isolation, begin, reads, writes, .. } => {
-                        self.validate(state, isolation, begin, &reads, &writes).and_then(|()| {
-                            state.contain(|state| self.derive.derive(state, &writes, stamp))
-                        })
+                        self.validate(state, isolation, begin, &reads, &writes)?;
+                        self.derive.derive(state, &writes, stamp)?
                     }
                 };
-                derived.map(|derived| state.append(stamp, derived, &options))
+                Ok(Verdict::Append(stamp, derived))
             }
-        })
+        });
+        Decision::Done(verdict.map(|verdict| match verdict {
+            Verdict::Replay(first) => first,
+            Verdict::Append(stamp, derived) => state.append(stamp, derived, &options),
+        }))
     }
 
     fn validate(

@@ -82,7 +82,11 @@ pub(crate) fn run(
     {
         return result::decode(first.replayed.unwrap_or_default(), first.revision);
     }
-    store.limits().retry.run(store.environment(), || attempt(store, operations, options))
+    store.limits().retry.run(
+        store.environment(),
+        || store.count_retry(),
+        || attempt(store, operations, options),
+    )
 }
 
 fn attempt(store: &Store, operations: &[Operation], options: &BatchOptions) -> Result<BatchResult> {

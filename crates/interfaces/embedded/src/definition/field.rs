@@ -104,7 +104,8 @@ impl Field {
     }
 
     /// A record that is inserted without a value gets the bucket's next number,
-    /// from 1. Rolled-back inserts leave gaps.
+    /// from 1. Rolled-back inserts leave gaps; a key that a record brought with
+    /// it is passed over.
     #[must_use]
     pub fn generated_autoincrement(self) -> Self {
         self.set("generated", "autoincrement")

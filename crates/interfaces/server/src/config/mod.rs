@@ -41,6 +41,8 @@ pub struct Config {
     pub allowed_origins: Option<Vec<String>>,
     /// Connections of one address; `None` = unlimited.
     pub max_connections_per_ip: Option<usize>,
+    /// Requests that take this long are logged; zero = none.
+    pub slow_request: Duration,
     /// The store behind the server.
     pub store: StoreConfig,
 }
@@ -97,6 +99,10 @@ pub struct ConnectionLimits {
     pub max_total_subscriptions: usize,
     /// Open transactions of one connection.
     pub max_transactions_per_connection: usize,
+    /// Bytes of results of subscribed queries that are kept to be shared and
+    /// kept up with commits. A query that finds no room is run again for each
+    /// of its subscribers, whenever a commit matters to it.
+    pub max_live_result_bytes: usize,
 }
 
 /// The store behind the server.
@@ -132,10 +138,12 @@ impl Default for Config {
                 max_subscriptions_per_connection: 100,
                 max_total_subscriptions: 10_000,
                 max_transactions_per_connection: 16,
+                max_live_result_bytes: 64 << 20,
             },
             expose_error_details: true,
             allowed_origins: None,
             max_connections_per_ip: None,
+            slow_request: Duration::from_secs(1),
             store: StoreConfig::default(),
         }
     }

@@ -26,6 +26,7 @@ pub(super) fn config(json: &Value) -> Result<Config> {
         expose_error_details: root.boolean("exposeErrorDetails", true)?,
         allowed_origins: origins(&mut root)?,
         max_connections_per_ip: root.positive("maxConnectionsPerIp")?,
+        slow_request: root.milliseconds("slowRequestMs", default.slow_request, true)?,
         store: store(&mut root, default.store, &mut unknown)?,
     };
     unknown.extend(root.unknown());
@@ -118,6 +119,9 @@ fn limits(
         max_transactions_per_connection: section
             .positive("maxTransactionsPerConnection")?
             .unwrap_or(default.max_transactions_per_connection),
+        max_live_result_bytes: section
+            .positive("maxLiveResultBytes")?
+            .unwrap_or(default.max_live_result_bytes),
     };
     unknown.extend(section.unknown());
     Ok(limits)

@@ -27,7 +27,6 @@ use crate::data::Data;
 use crate::workers::Class;
 
 pub(crate) use fields::{Fields, invalid, missing};
-pub(crate) use read::sort_order;
 pub(crate) use server::server_operation;
 
 /// Where an operation runs: on its own, or in an open transaction.
