@@ -273,6 +273,23 @@ fn g4_two_changes_of_one_definition_conflict_at_every_level() {
 }
 
 #[test]
+fn g3_an_index_that_another_defined_meanwhile_has_what_was_written_before() {
+    for isolation in Isolation::ALL {
+        let (bench, _) = bench();
+        insert(&bench, "t", json!({ "id": 1 }));
+        let mut tx = bench.begin(isolation);
+        let late = fields(json!({ "late": 7 }));
+        bench.records.update(&mut tx, "t", &json!(1), &late, None).unwrap();
+        let index = |records: &Records, tx: &mut Transaction| {
+            records.create_index(tx, "t", &json!("late"), IndexState::Ready)
+        };
+        bench.run(index).unwrap();
+        tx.commit(CommitOptions::default()).unwrap();
+        bench.check_clean();
+    }
+}
+
+#[test]
 fn g3_rows_of_a_bucket_that_the_transaction_drops_go_with_it() {
     let (bench, _) = bench();
     commit(&bench, |records, tx| {
