@@ -18,8 +18,12 @@ use tandem::layers::record::row::Row;
 use tandem::layers::record::value::Path;
 use tandem::{Bucket, BucketConfig, Environment, SimulatedClock, Store};
 
-const SEEDS: u64 = 30;
+const SEEDS: u64 = 20;
 const COMMITS: usize = 60;
+/// More records than a small limit keeps, spare ones included.
+const RECORDS: u64 = 40;
+/// So many commits mostly add, then so many mostly delete.
+const TIDE: usize = 20;
 
 /// A small generator: the runs have to be the same everywhere.
 struct Dice(u64);
@@ -177,11 +181,16 @@ fn some_record(dice: &mut Dice, id: u64) -> Value {
 }
 
 /// One commit, or several by the store itself.
-fn change_something(store: &Store, clock: &SimulatedClock, dice: &mut Dice) {
+fn change_something(store: &Store, clock: &SimulatedClock, dice: &mut Dice, ebb: bool) {
     let items = store.bucket("items");
-    let id = dice.draw(14);
+    let id = dice.draw(RECORDS);
+    if ebb && dice.draw(3) > 0 {
+        items.delete(id).unwrap();
+        items.delete(dice.draw(RECORDS)).unwrap();
+        return;
+    }
     match dice.draw(20) {
-        0 => {
+        0 if !ebb && dice.draw(3) == 0 => {
             items.clear().unwrap();
         }
         1 => {
@@ -196,7 +205,7 @@ fn change_something(store: &Store, clock: &SimulatedClock, dice: &mut Dice) {
                 .transaction(|tx| {
                     let items = tx.bucket("items");
                     for _ in 0..writes {
-                        let id = dice.draw(14);
+                        let id = dice.draw(RECORDS);
                         if dice.draw(3) == 0 {
                             items.delete(id)?;
                         }
@@ -248,6 +257,8 @@ fn run(seed: u64, figures: &mut Figures) {
         "key": "id", "schema": { "id": { "type": "string", "generated": "uuid" } },
     });
     store.define_bucket("others", BucketConfig::from_json(config).unwrap()).unwrap();
+    let records: Vec<Value> = (0..RECORDS).map(|id| some_record(&mut dice, id)).collect();
+    store.bucket("items").insert_many(records).unwrap();
     let asked: Vec<Asked> = (0..12).map(|_| some_query(&mut dice)).collect();
     let live: Vec<LiveQuery> = asked.iter().map(Asked::live).collect();
     let anew =
@@ -255,8 +266,8 @@ fn run(seed: u64, figures: &mut Figures) {
     let mut results: Vec<(u64, LiveResult)> = live.iter().map(anew).collect();
     let mut following = store.follow(SubscribeOptions::default()).unwrap();
     let items = store.bucket("items");
-    for _ in 0..COMMITS {
-        change_something(&store, &clock, &mut dice);
+    for commit in 0..COMMITS {
+        change_something(&store, &clock, &mut dice, commit / TIDE % 2 == 1);
         while let Some(notice) = following.try_next().unwrap() {
             let Notice::Commit(commit) = notice else { continue };
             for (live, (revision, result)) in live.iter().zip(&mut results) {

@@ -94,8 +94,8 @@ impl Feed {
                     self.queries.commit(&commit);
                     self.followers.ring(commit.changes.iter().map(|change| &*change.bucket));
                 }
-                Ok(Some(Notice::BucketDropped { bucket, revision })) => {
-                    self.queries.dropped(&bucket, revision);
+                Ok(Some(Notice::BucketDropped { bucket, .. })) => {
+                    // The queries hear of it by the commit, which follows.
                     self.followers.ring(std::iter::once(&*bucket));
                 }
                 Ok(Some(Notice::Progress { .. })) => {}

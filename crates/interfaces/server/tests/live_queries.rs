@@ -190,9 +190,7 @@ async fn g10_without_room_for_results_each_subscriber_evaluates_for_itself() {
     // A small one still has room, and a large one gets it when it shrinks.
     subscribe(&mut client, "sum", json!(null)).await;
     client.ok("store.clear", json!({ "bucket": "items" })).await;
-    let mut left = vec![client.push().await, client.push().await];
-    left.retain(|push| push["data"] == json!([]));
-    assert_eq!(left.len(), 1);
+    assert_eq!(client.push().await["data"], json!([]), "the sum is 0 as before");
     assert_eq!(other.push().await["data"], json!([]));
     let before = server.subscription_statistics();
     assert!((1..=600).contains(&before.kept_bytes));
@@ -232,6 +230,30 @@ async fn a_query_that_is_undefined_or_whose_bucket_is_replaced_ends_at_once() {
     other.ok("store.createIndex", index).await;
     insert(&mut other, "items", json!({ "id": 3 })).await;
     assert_eq!(client.push().await["data"].as_array().map(Vec::len), Some(3));
+}
+
+#[tokio::test]
+async fn g10_a_commit_of_very_many_changes_is_not_tested_without_end() {
+    let (server, mut client) = demo(json!({})).await;
+    let mut others = Vec::new();
+    // Twelve distinct queries that no equality rules out.
+    for n in 0..12 {
+        let name = format!("from-{n}");
+        let config = json!({ "bucket": "items", "filter": { "n": { "$gte": n } },
+            "aggregate": { "function": "count" } });
+        client.ok("store.defineQuery", json!({ "name": name, "config": config })).await;
+        let mut other = Client::connect(&server).await;
+        subscribe(&mut other, &name, json!(null)).await;
+        others.push(other);
+    }
+    let before = server.subscription_statistics();
+    let data: Value = (0..1_000).map(|n| json!({ "id": n, "n": n })).collect();
+    client.ok("store.insertMany", json!({ "bucket": "items", "data": data })).await;
+    for (n, other) in others.iter_mut().enumerate() {
+        assert_eq!(other.push().await["data"], 1_000 - n);
+    }
+    let [tested, _, run, _] = since(&server, before);
+    assert_eq!((tested, run), (10_000, 12));
 }
 
 // Random commits: what was pushed is what running the query anew answers.
@@ -388,7 +410,7 @@ async fn run(seed: u64) {
 
 #[tokio::test]
 async fn g7_what_is_pushed_is_what_running_the_query_anew_answers() {
-    for seed in 1..=4 {
+    for seed in 1..=2 {
         run(seed).await;
     }
 }

@@ -17,6 +17,8 @@ mod number;
 use serde_json::Value;
 use tandem_base::{Error, Result};
 
+use crate::value::ValueRef;
+
 pub use decode::{decode, decode_descending, skip, skip_descending};
 pub use encode::{encode_ascending, encode_descending};
 
@@ -89,7 +91,7 @@ pub fn display(key: &Value) -> String {
 }
 
 /// Appends one part of an index entry.
-pub fn encode_part(value: &Value, descending: bool, out: &mut Vec<u8>) {
+pub fn encode_part<'a>(value: impl Into<ValueRef<'a>>, descending: bool, out: &mut Vec<u8>) {
     if descending { encode_descending(value, out) } else { encode_ascending(value, out) }
 }
 

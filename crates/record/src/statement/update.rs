@@ -10,7 +10,7 @@ use crate::key;
 use crate::keys;
 use crate::records::{Fields, Records};
 use crate::row::{Metadata, Row};
-use crate::statement::insert::check_schema;
+use crate::statement::insert::{check_schema, no_issues};
 use crate::statement::{Target, not_found, refuse_operators};
 use crate::update::{Immutable, Occasion, Update};
 
@@ -113,7 +113,12 @@ impl Records {
             {
                 fields.insert("_expiresAt".to_owned(), expiry);
             }
-            self.store_update(tx, &target, &primary_key, &current, &fields, None, expected_version)
+            self.check_references(tx, &target, |name| fields.get(name).cloned(), |_| true)?;
+            check_schema(bucket, &fields)?;
+            let metadata = self.updated(tx, bucket, &primary_key, &current);
+            let row = Row::encode(&fields, metadata)?;
+            self.write_row(tx, bucket, &primary_key, Some(&current), Some(&row), expected_version)?;
+            Ok(row)
         })
     }
 
@@ -166,30 +171,36 @@ impl Records {
             return Ok(None);
         };
         let bucket = &*target.bucket;
-        let mut fields = current.fields()?;
-        let changed = match changes {
-            Changes::Merge(changes) => merge(bucket, &mut fields, changes),
+        let row = match changes {
+            Changes::Merge(changes) => {
+                let counts = |(name, _): &(&String, &Value)| {
+                    !bucket.is_key(name.as_str()) && !bucket.is_kept(name.as_str())
+                };
+                let changed = changes.iter().filter(counts);
+                let changed: Vec<_> = changed.map(|(name, value)| (name.as_str(), value)).collect();
+                let change = |name: &str| changed.iter().find(|(changed, _)| *changed == name);
+                check_expiry(change("_expiresAt").map(|(_, value)| *value))?;
+                let value_of = |name: &str| match change(name) {
+                    Some((_, value)) => Some((*value).clone()),
+                    None => current.field(name),
+                };
+                self.check_references(tx, target, value_of, |name| change(name).is_some())?;
+                no_issues(bucket, bucket.schema.validate_update(&current, &changed))?;
+                current.merge(&changed, self.updated(tx, bucket, primary_key, &current))?
+            }
             Changes::Expression(update, filter) => {
+                let mut fields = current.fields()?;
                 let now_ms = self.environment().clock.now_ms();
                 let occasion = Occasion { now_ms, filter: *filter };
                 let touched = update.apply(&mut fields, bucket, &occasion)?;
-                let value = |name: &&str| fields.get_key_value(*name);
-                let changed = touched.iter().filter_map(value);
-                changed.map(|(name, value)| (name.clone(), value.clone())).collect()
+                let is_changed = |name: &str| touched.contains(&name);
+                check_expiry(fields.get("_expiresAt").filter(|_| is_changed("_expiresAt")))?;
+                self.check_references(tx, target, |name| fields.get(name).cloned(), is_changed)?;
+                check_schema(bucket, &fields)?;
+                Row::encode(&fields, self.updated(tx, bucket, primary_key, &current))?
             }
         };
-        if changed.get("_expiresAt").is_some_and(|value| !value.is_number() && !value.is_null()) {
-            return Err(Error::validation("Invalid \"_expiresAt\": expected number"));
-        }
-        let row = self.store_update(
-            tx,
-            target,
-            primary_key,
-            &current,
-            &fields,
-            Some(&changed),
-            expected_version,
-        )?;
+        self.write_row(tx, bucket, primary_key, Some(&current), Some(&row), expected_version)?;
         Ok(Some(row))
     }
 
@@ -216,47 +227,33 @@ impl Records {
         Ok(Some(row))
     }
 
-    /// Checks and writes the new fields of an existing row. `changed` limits
-    /// the reference checks to those fields.
-    #[expect(clippy::too_many_arguments, reason = "one private step of three statements")]
-    fn store_update(
+    /// The metadata of a record that this transaction updates.
+    fn updated(
         &self,
-        tx: &mut Transaction,
-        target: &Target,
-        primary_key: &Bytes,
+        tx: &Transaction,
+        bucket: &Bucket,
+        primary_key: &[u8],
         current: &Row,
-        fields: &Fields,
-        changed: Option<&Fields>,
-        expected_version: Option<u64>,
-    ) -> Result<Row> {
-        let bucket = &*target.bucket;
-        let own_key = fields.get(&bucket.key_field).cloned().unwrap_or(Value::Null);
-        self.check_references(tx, target, fields, changed, &own_key)?;
-        check_schema(bucket, fields)?;
+    ) -> Metadata {
         let written_before = tx.own_write(&keys::row(bucket.id, primary_key)).is_some();
-        let metadata = Metadata {
+        Metadata {
             // However often a transaction updates a record, it is one update.
             version: current.version() + u64::from(!written_before),
             created_at: current.created_at(),
             updated_at: self.environment().clock.now_ms(),
             position: current.position(),
-        };
-        let row = Row::encode(fields, metadata)?;
-        self.write_row(tx, bucket, primary_key, Some(current), Some(&row), expected_version)?;
-        Ok(row)
+        }
     }
 }
 
-/// Puts the changes into the fields; returns those that count.
-fn merge(bucket: &Bucket, fields: &mut Fields, changes: &Fields) -> Fields {
-    let mut changed = Fields::new();
-    for (name, value) in changes {
-        if !bucket.is_key(name) && !bucket.is_kept(name) {
-            fields.insert(name.clone(), value.clone());
-            changed.insert(name.clone(), value.clone());
+/// Refuses a time of expiry that is none.
+fn check_expiry(changed: Option<&Value>) -> Result<()> {
+    match changed {
+        Some(value) if !value.is_number() && !value.is_null() => {
+            Err(Error::validation("Invalid \"_expiresAt\": expected number"))
         }
+        _ => Ok(()),
     }
-    changed
 }
 
 fn is_metadata(name: &str) -> bool {

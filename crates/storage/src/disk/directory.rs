@@ -21,9 +21,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::closing::Closing;
 use super::error::{at, corrupted, file_failed, locked, unsupported};
+use super::trees::parse_cuts;
 
 /// The format that this version of Tandem writes, and the only one it reads.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 const TITLE: &str = "tandem disk format";
 
 /// A store's directory, locked until this is dropped.
@@ -78,12 +79,13 @@ impl Directory {
         self.path.join("data")
     }
 
-    /// Whether a store was completely created here.
-    pub(super) fn is_complete(&self) -> Result<bool> {
+    /// At which first bytes the key space of the store is cut into trees;
+    /// `None` where no store was completely created.
+    pub(super) fn cuts(&self) -> Result<Option<Vec<u8>>> {
         let path = self.path.join("FORMAT");
         match read(&path) {
-            Ok(bytes) => check_format(&bytes).map(|()| true).map_err(|error| at(error, &path)),
-            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
+            Ok(bytes) => check_format(&bytes).map(Some).map_err(|error| at(error, &path)),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(file_failed(&path, &cause)),
         }
     }
@@ -104,24 +106,27 @@ impl Directory {
 
     /// Writes `FORMAT`: from here on the directory holds a store. The library
     /// does not sync the names of its keyspaces' directories; that is done here.
-    pub(super) fn complete(&self) -> Result<()> {
+    pub(super) fn complete(&self, cuts: &[u8]) -> Result<()> {
         for directory in [self.data().join("keyspaces"), self.data()] {
             sync_directory(&directory).map_err(|cause| file_failed(&directory, &cause))?;
         }
         let path = self.path.join("FORMAT");
-        write_atomically(&path, format_file(VERSION).as_bytes())
+        write_atomically(&path, format_file(VERSION, cuts).as_bytes())
             .map_err(|cause| file_failed(&path, &cause))
     }
 }
 
-fn format_file(version: u64) -> String {
-    let head = format!("{TITLE}\nversion {version}\n");
+fn format_file(version: u64, cuts: &[u8]) -> String {
+    let mut head = format!("{TITLE}\nversion {version}\ncut");
+    cuts.iter().for_each(|cut| head += &format!(" {cut:02x}"));
+    head.push('\n');
     format!("{head}checksum {:016x}\n", xxh3_64(head.as_bytes()))
 }
 
-/// A later version may add lines between the version and the checksum, so that
-/// this version can still tell "newer" from "damaged".
-fn check_format(bytes: &[u8]) -> Result<()> {
+/// The first bytes at which the key space is cut. A later version may have other
+/// lines between the version and the checksum, so that this version can still
+/// tell "newer" from "damaged".
+fn check_format(bytes: &[u8]) -> Result<Vec<u8>> {
     let damaged = |why: &str| corrupted("The format file is damaged", &why);
     let text = std::str::from_utf8(bytes).map_err(|cause| damaged(&cause.to_string()))?;
     let lines = text.strip_suffix('\n').ok_or_else(|| damaged("the last line is not whole"))?;
@@ -136,7 +141,10 @@ fn check_format(bytes: &[u8]) -> Result<()> {
     }
     let version = head.next().and_then(|line| line.strip_prefix("version "));
     match version {
-        Some(text) if text.parse() == Ok(VERSION) => Ok(()),
+        Some(text) if text.parse() == Ok(VERSION) => {
+            let cuts = head.next().and_then(|line| line.strip_prefix("cut"));
+            cuts.and_then(parse_cuts).ok_or_else(|| damaged("the cuts are missing"))
+        }
         Some(text) => Err(unsupported(text).with("supported", VERSION)),
         None => Err(damaged("the version is missing")),
     }
@@ -201,12 +209,14 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_told_from_a_damaged_one() {
-        assert!(check_format(format_file(1).as_bytes()).is_ok());
-        let newer = check_format(format_file(2).as_bytes()).expect_err("newer");
+        for cuts in [&[][..], &[4, 0x20]] {
+            assert_eq!(check_format(format_file(VERSION, cuts).as_bytes()).unwrap(), cuts);
+        }
+        let newer = check_format(format_file(3, &[]).as_bytes()).expect_err("newer");
         assert_eq!(newer.code(), Code::FormatUnsupported);
-        assert_eq!(newer.detail("found").and_then(|found| found.as_str()), Some("2"));
+        assert_eq!(newer.detail("found").and_then(|found| found.as_str()), Some("3"));
 
-        let good = format_file(1).into_bytes();
+        let good = format_file(VERSION, &[4, 0x20]).into_bytes();
         for at in 0..good.len() {
             let mut flipped = good.clone();
             flipped[at] ^= 1;

@@ -20,11 +20,12 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::directory::read;
 use super::error::{at, file_failed};
 
-/// Checks the lists of all keyspaces of a store that was completely created.
+/// Checks the lists of all keyspaces of a store that was completely created with
+/// so many trees.
 ///
 /// # Errors
-/// `CORRUPTED` when one is damaged, or no keyspace with entries is there.
-pub(super) fn verify(data: &Path) -> Result<()> {
+/// `CORRUPTED` when one is damaged or missing.
+pub(super) fn verify(data: &Path, trees: usize) -> Result<()> {
     let keyspaces = data.join("keyspaces");
     let failed = |cause| file_failed(&keyspaces, &cause);
     let mut with_entries = 0;
@@ -36,7 +37,7 @@ pub(super) fn verify(data: &Path) -> Result<()> {
             with_entries += usize::from(!keyspace.ends_with("0"));
         }
     }
-    if with_entries == 0 || !keyspaces.join("0").join("current").exists() {
+    if with_entries < trees || !keyspaces.join("0").join("current").exists() {
         return Err(at(Error::corrupted("The store's data is missing"), &keyspaces));
     }
     Ok(())

@@ -177,7 +177,9 @@ impl Coordination for LocalCoordinator {
 
     fn commit(&self, mut request: CommitRequest) -> Result<Receipt> {
         loop {
-            match self.pipeline.submit(self, request) {
+            let (decision, spent) = self.pipeline.submit(self, request);
+            drop(spent);
+            match decision {
                 Decision::Done(result) => return result,
                 Decision::Locked(returned, key) => {
                     if let Work::Transaction { id, .. } = &returned.work {

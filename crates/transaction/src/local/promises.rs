@@ -43,7 +43,7 @@ impl Derive for Plain {
 struct Nobody;
 
 impl CommitListener for Nobody {
-    fn committed(&self, _: &[Arc<Commit>]) {}
+    fn committed(&self, _: &[Arc<Commit>], _: u64) {}
 }
 
 fn open(storage: &Arc<MemoryStorage>) -> LocalCoordinator {

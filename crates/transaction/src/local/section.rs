@@ -96,7 +96,9 @@ impl Section {
 impl Outcome {
     /// The group's one batch.
     pub(super) fn batch(&self) -> WriteBatch {
-        let mut batch = WriteBatch::new();
+        // And the two revisions, and a reserved one.
+        let operations = self.commits.len() + self.decided.pending.len() + 3;
+        let mut batch = WriteBatch::with_capacity(operations);
         for (commit, encoded) in self.commits.iter().zip(&self.log) {
             batch.put(keyspace::log_key(commit.revision), encoded.clone());
         }
@@ -114,6 +116,11 @@ impl Outcome {
             batch.put(keyspace::SCHEMA_REVISION, now.schema.to_be_bytes().to_vec());
         }
         batch
+    }
+
+    /// How much longer the change log is after the group.
+    pub(super) fn log_bytes(&self) -> u64 {
+        self.log.iter().map(|entry| (keyspace::LOG_KEY_BYTES + entry.len()) as u64).sum()
     }
 
     /// The revision and the schema revision after the group.

@@ -11,14 +11,16 @@ use tandem_query::{Applied, LiveQuery, LiveResult};
 use super::LiveQueries;
 use super::budget::Share;
 use super::equality::Equality;
-use super::inbox::{Ending, Inbox, MatchedChange, News, Offered};
+use super::inbox::{Inbox, MatchedChange, News, Offered};
 use super::results::{LiveText, Results};
 use crate::doorbell::Doorbell;
 use crate::workers::{Class, Workers};
 
-/// Why a query is over.
-pub(super) const BUCKET_DROPPED: Ending = "bucket_dropped";
-pub(super) const QUERY_UNDEFINED: Ending = "query_undefined";
+/// Why a query is over for its subscribers.
+pub(crate) type Ending = &'static str;
+
+const BUCKET_DROPPED: Ending = "bucket_dropped";
+const QUERY_UNDEFINED: Ending = "query_undefined";
 
 /// A distinct query that somebody subscribes to.
 pub(crate) struct LiveEntry {
@@ -46,8 +48,8 @@ struct State {
     revision: u64,
     /// The newest revision that it was told of.
     told: u64,
-    /// It ends for whoever has a result of an earlier revision.
-    ends: Option<(u64, Ending)>,
+    /// The bucket that it is a result of; another one may get its name.
+    bucket: Option<u32>,
     ended: Option<Ending>,
     share: Share,
 }
@@ -80,7 +82,7 @@ impl LiveEntry {
             alone: false,
             revision: 0,
             told: 0,
-            ends: None,
+            bucket: None,
             ended: None,
             share,
         };
@@ -137,14 +139,9 @@ impl LiveEntry {
         if let Some(ending) = state.ended {
             return Ok(Standing::Ended(ending));
         }
-        let News { offered, stale, ended, newest, .. } = self.inbox.take();
+        let News { offered, stale, newest, .. } = self.inbox.take();
         state.told = state.told.max(newest);
-        state.ends = ended.or(state.ends);
         if state.has_run() {
-            // A result of a later revision is that of another bucket.
-            if let Some(ending) = state.ends_after() {
-                return Ok(self.end(&mut state, queries, ending));
-            }
             if stale {
                 state.kept = None;
             }
@@ -156,30 +153,25 @@ impl LiveEntry {
             }
         }
         // It has to be run, by the next one if this future is dropped.
-        let had_run = state.has_run();
         (state.kept, state.alone) = (None, false);
-        let (revision, result) = match self.run(queries, store, workers).await {
+        let (revision, (bucket, result)) = match self.run(queries, store, workers).await {
             Ok(ran) => ran,
-            Err(error) => {
-                let ending = match error.code() {
-                    Code::BucketNotDefined => BUCKET_DROPPED,
-                    Code::QueryNotDefined => QUERY_UNDEFINED,
-                    _ => return Err(error),
-                };
-                self.end(&mut state, queries, ending);
+            Err(error) => match error.code() {
                 // Who has not had a result is told why there is none.
-                return if had_run || seen_at.is_some() {
-                    Ok(Standing::Ended(ending))
-                } else {
-                    Err(error)
-                };
-            }
+                Code::BucketNotDefined if seen_at.is_none() => {
+                    self.end(&mut state, queries, BUCKET_DROPPED);
+                    return Err(error);
+                }
+                Code::BucketNotDefined => return Ok(self.end(&mut state, queries, BUCKET_DROPPED)),
+                Code::QueryNotDefined => return Ok(self.end(&mut state, queries, QUERY_UNDEFINED)),
+                _ => return Err(error),
+            },
         };
+        if state.bucket.replace(bucket).is_some_and(|before| before != bucket) {
+            return Ok(self.end(&mut state, queries, BUCKET_DROPPED));
+        }
         state.revision = revision;
         state.told = state.told.max(revision);
-        if let Some(ending) = state.ends_after() {
-            return Ok(self.end(&mut state, queries, ending));
-        }
         Ok(self.keep(&mut state, queries, result))
     }
 
@@ -220,9 +212,11 @@ impl LiveEntry {
         queries.counters.results_encoded.add(1);
         let fingerprint = queries.fingerprints.of(&text);
         let mut results = self.results();
-        if state.share.resize(result.bytes() + results.bytes() + text.len()) {
+        let is_new = results.newest().is_none_or(|newest| newest.fingerprint != fingerprint);
+        let needed = result.bytes() + results.bytes() + if is_new { text.len() } else { 0 };
+        if state.share.resize(needed) {
             state.kept = Some(result);
-            if results.newest().is_none_or(|newest| newest.fingerprint != fingerprint) {
+            if is_new {
                 results.publish(text, fingerprint);
             }
             return Standing::Kept;
@@ -247,7 +241,7 @@ impl LiveEntry {
         queries: &LiveQueries,
         store: &Store,
         workers: &Workers,
-    ) -> Result<(u64, LiveResult)> {
+    ) -> Result<(u64, (u32, LiveResult))> {
         queries.counters.queries_run.add(1);
         let (store, live) = (store.clone(), self.live.clone());
         let (name, config) = (self.name.clone(), self.config.clone());
@@ -260,7 +254,8 @@ impl LiveEntry {
                         Error::new(Code::QueryNotDefined, text).with("query", name.as_str())
                     );
                 }
-                LiveResult::run(records, tx, &live)
+                let bucket = records.catalog(tx)?.bucket(&live.query.bucket)?.id;
+                Ok((bucket, LiveResult::run(records, tx, &live)?))
             })
         };
         workers.run(Class::Read, work).await
@@ -305,10 +300,5 @@ impl LiveEntry {
 impl State {
     fn has_run(&self) -> bool {
         self.kept.is_some() || self.alone
-    }
-
-    /// Why the query is over after the result that there is.
-    fn ends_after(&self) -> Option<Ending> {
-        self.ends.filter(|(at, _)| *at > self.revision).map(|(_, ending)| ending)
     }
 }

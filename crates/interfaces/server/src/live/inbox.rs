@@ -27,9 +27,6 @@ pub(super) struct Offered {
     pub(super) changes: Vec<MatchedChange>,
 }
 
-/// Why a query ends for its subscribers.
-pub(crate) type Ending = &'static str;
-
 /// What happened to a query that nobody has looked at yet.
 #[derive(Debug, Default)]
 pub(super) struct News {
@@ -37,8 +34,6 @@ pub(super) struct News {
     bytes: usize,
     /// What happened is not known in full.
     pub(super) stale: bool,
-    /// It ended with this revision.
-    pub(super) ended: Option<(u64, Ending)>,
     /// The newest revision that it heard of.
     pub(super) newest: u64,
 }
@@ -68,13 +63,6 @@ impl Inbox {
         let mut news = self.lock();
         news.newest = news.newest.max(revision);
         news.forget();
-    }
-
-    /// It ended with that revision.
-    pub(super) fn end(&self, revision: u64, ending: Ending) {
-        let mut news = self.lock();
-        news.newest = news.newest.max(revision);
-        news.ended = Some((revision, ending));
     }
 
     pub(super) fn take(&self) -> News {

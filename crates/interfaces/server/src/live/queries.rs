@@ -9,12 +9,16 @@ use tandem_record::{SYSTEM_BUCKETS, SYSTEM_QUERIES};
 use tandem_transaction::{Change, Commit};
 
 use super::budget::Budget;
-use super::entry::{BUCKET_DROPPED, LiveEntry};
+use super::entry::LiveEntry;
 use super::equality::candidates;
 use super::inbox::{MatchedChange, Offered};
 use super::results::Fingerprints;
 use super::statistics::{Counters, SubscriptionStatistics};
 use crate::doorbell::Doorbell;
+
+/// Filters tested for one commit; the further queries that it may concern are
+/// run again instead, elsewhere. Testing happens where clients wait for it.
+const TESTS_PER_COMMIT: usize = 10_000;
 
 /// All distinct queries that somebody subscribes to, found by what a commit
 /// changes.
@@ -106,6 +110,7 @@ impl LiveQueries {
         let mut matched: Vec<(Arc<LiveEntry>, Vec<MatchedChange>)> = Vec::new();
         // Where an entry's changes are in there.
         let mut places: HashMap<*const LiveEntry, usize> = HashMap::new();
+        let mut tests = 0;
         for change in &commit.changes {
             let Some(queries) = index.by_bucket.get(&*change.bucket) else {
                 if change.bucket.starts_with('_') {
@@ -128,6 +133,12 @@ impl LiveQueries {
                 if entry.mark.swap(mark, Ordering::Relaxed) == mark {
                     return;
                 }
+                tests += 1;
+                if tests > TESTS_PER_COMMIT {
+                    entry.inbox.stale(commit.revision);
+                    entry.ring();
+                    return;
+                }
                 self.counters.filters_tested.add(1);
                 let matching = |row: &Option<Row>| {
                     row.as_ref().filter(|row| entry.live().matches(row)).cloned()
@@ -147,16 +158,6 @@ impl LiveQueries {
         for (entry, changes) in matched {
             entry.inbox.offer(Offered { revision: commit.revision, changes });
             entry.ring();
-        }
-    }
-
-    /// A bucket was dropped: its queries are over.
-    pub(crate) fn dropped(&self, bucket: &str, revision: u64) {
-        if let Some(queries) = self.index().by_bucket.get(bucket) {
-            queries.each(&mut |entry| {
-                entry.inbox.end(revision, BUCKET_DROPPED);
-                entry.ring();
-            });
         }
     }
 
@@ -215,7 +216,8 @@ impl Index {
         }
     }
 
-    /// A definition was changed. Seldom enough to look at every query.
+    /// A definition was changed: running the queries it concerns tells whether
+    /// they still are what they were. Seldom enough to look at every query.
     fn redefined(&self, change: &Change, revision: u64) {
         let Ok(name) = std::str::from_utf8(&change.key) else { return };
         for entry in self.by_identity.values() {

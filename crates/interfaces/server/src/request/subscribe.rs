@@ -54,7 +54,8 @@ impl Peer {
                     Standing::Alone(result, revision) => (result, revision),
                     Standing::Kept | Standing::Same => match entry.newest() {
                         Some(newest) => (newest, 0),
-                        None => return Err(Error::internal("A result was not kept")),
+                        // It lost its room meanwhile.
+                        None => continue,
                     },
                     // It ended while we joined; there may be a new one.
                     Standing::Ended(_) => continue,
