@@ -184,8 +184,11 @@ export class TandemClient<S extends SchemaMap = Record<string, Record<string, un
   async changes<B extends BucketName<S>>(
     options: ChangesOptions<S, B> = {},
   ): Promise<ChangesSubscription<S, B>> {
-    const { from, ...fields } = options;
-    const interest = new ChangesInterest<S, B>(this.connection, fields, from);
+    const { from, includeInitial = false, ...fields } = options;
+    if (from !== undefined && includeInitial) {
+      throw new TandemError('VALIDATION_ERROR', '"from" and "includeInitial" exclude each other');
+    }
+    const interest = new ChangesInterest<S, B>(this.connection, fields, from, includeInitial);
     await interest.start();
     return new ChangesSubscription(interest);
   }

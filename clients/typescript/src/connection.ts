@@ -185,9 +185,9 @@ export class Connection {
     const pending = [...this.pending.values()];
     this.pending.clear();
     for (const call of pending) {
-      if (!('type' in call)) {
-        call.reject(ConnectionLostError.notConnected());
-      } else if (call.session === undefined && READS.has(call.type)) {
+      // Subscriptions are asked for again on the next connection.
+      if (!('type' in call)) continue;
+      if (call.session === undefined && READS.has(call.type)) {
         call.sent = false;
         this.wait(call);
       } else {
@@ -316,7 +316,6 @@ export class Connection {
   /** Asks the server for it. */
   follow(interest: Followed): void {
     if (this.status !== 'connected' || !interest.begin()) return;
-    const session = this.session;
     const [type, fields] = interest.request();
     this.send(type, fields, {
       resolve: ({ data }) => {
@@ -329,10 +328,7 @@ export class Connection {
         this.byRemote.set(remote, interest);
         interest.accepted(remote, data as Fields);
       },
-      reject: (error) => {
-        // A lost connection asks again by itself.
-        if (session === this.session && this.status === 'connected') interest.refused(error);
-      },
+      reject: (error) => interest.refused(error),
     });
   }
 
@@ -382,7 +378,7 @@ export class Connection {
     clearTimeout(this.timer);
     clearTimeout(this.silence);
     for (const call of this.pending.values()) {
-      call.reject('type' in call ? lostCall(call) : error);
+      if ('type' in call) call.reject(lostCall(call));
     }
     this.pending.clear();
     for (const call of this.waiting) {

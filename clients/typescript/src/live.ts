@@ -1,9 +1,7 @@
 import type { Connection } from './connection.js';
-import { type TandemError, isTandemError } from './errors.js';
-import { growing, sleep } from './options.js';
+import { ClosedError, type TandemError } from './errors.js';
 import { ChangesInterest, ChangesSubscription } from './subscriptions.js';
-import { Transaction } from './transaction.js';
-import type { Change, Fields, Key, SchemaMap, Stored } from './types.js';
+import type { Change, Fields, Key, Stored } from './types.js';
 
 /** Records whose fields have these values; null also means missing. */
 export type Equalities<T> = {
@@ -35,17 +33,16 @@ export interface LiveChange<T> {
  */
 export class LiveCollection<T extends object> {
   private byKey = new Map<Key, Stored<T>>();
+  /** What is being read, until it is whole. */
+  private incoming = new Map<Key, Stored<T>>();
   private snapshot: readonly Stored<T>[] | undefined;
   private readonly listeners = new Set<(event: LiveEvent<T>) => void>();
-  private changes: ChangesSubscription<Record<string, T>> | undefined;
   private isOver = false;
   /** The revision whose state this is. */
   revision = 0;
 
   private constructor(
-    private readonly connection: Connection,
-    private readonly bucket: string,
-    private readonly keyField: string,
+    private readonly changes: ChangesSubscription<Record<string, T>, string>,
     private readonly where: Equalities<T>,
   ) {}
 
@@ -54,10 +51,23 @@ export class LiveCollection<T extends object> {
     bucket: string,
     where: Equalities<T>,
   ): Promise<LiveCollection<T>> {
-    const { data } = await connection.request('store.getBucketSchema', { name: bucket });
-    const { key } = (data as { config: { key: string } }).config;
-    const live = new LiveCollection<T>(connection, bucket, key, where);
-    await live.read();
+    const fields = { bucket, filter: where };
+    const interest = new ChangesInterest<Record<string, T>, string>(
+      connection,
+      fields,
+      undefined,
+      true,
+    );
+    await interest.start();
+    const live = new LiveCollection<T>(new ChangesSubscription(interest), where);
+    await new Promise<void>((resolve, reject) => {
+      const stop = live.subscribe((event) => {
+        stop();
+        if (event.type === 'ended') reject(event.error ?? new ClosedError());
+        else resolve();
+      });
+      void live.follow();
+    });
     return live;
   }
 
@@ -82,81 +92,42 @@ export class LiveCollection<T extends object> {
   /** Ends it. */
   close(): void {
     this.isOver = true;
-    this.changes?.close();
+    this.changes.close();
   }
 
-  /**
-   * Reads the records at one revision and follows the commits after it: no
-   * commit is missed between the two, and none comes twice.
-   */
-  private async read(): Promise<void> {
-    this.changes?.close();
-    const tx = await Transaction.begin<Record<string, T>>(this.connection, {
-      isolation: 'snapshot',
-      readOnly: true,
-    });
-    try {
-      const filter = this.where;
-      const records = (await tx.request('store.where', {
-        bucket: this.bucket,
-        filter,
-      })) as Stored<T>[];
-      const fields = { bucket: this.bucket, filter };
-      const interest = new ChangesInterest<Record<string, T>, string>(
-        this.connection,
-        fields,
-        tx.revision,
-      );
-      await interest.start();
-      const changes = new ChangesSubscription(interest);
-      this.changes = changes;
-      if (this.isOver) return changes.close();
-      this.byKey = new Map(
-        records.map((record) => [(record as Record<string, unknown>)[this.keyField] as Key, record]),
-      );
-      this.revision = tx.revision;
-      this.tell({ type: 'reset' });
-      void this.follow(changes);
-    } finally {
-      await tx.rollback().catch(() => {});
-    }
-  }
-
-  private async follow(changes: ChangesSubscription<Record<string, T>>): Promise<void> {
-    for await (const event of changes) {
-      if (changes !== this.changes) return;
-      if (event.type === 'commit') {
-        this.apply(event.revision, event.changes);
-      } else if (event.type === 'progress') {
-        this.revision = event.revision;
-      } else if (event.type === 'bucketDropped') {
-        this.byKey.clear();
-        return this.end(undefined);
-      } else if (event.type === 'ended') {
-        return this.end(event.error);
-      } else {
-        // Inside the loop that it ends: not waited for.
-        void this.readAgain();
-        return;
+  private async follow(): Promise<void> {
+    for await (const event of this.changes) {
+      switch (event.type) {
+        case 'initial':
+          this.read(event.revision, event.changes, event.last);
+          break;
+        case 'commit':
+          this.apply(event.revision, event.changes);
+          break;
+        case 'progress':
+          this.revision = event.revision;
+          break;
+        case 'resync':
+          // The old state stands until the new one is whole.
+          this.incoming.clear();
+          break;
+        case 'bucketDropped':
+          this.byKey.clear();
+          return this.end(undefined);
+        case 'ended':
+          return this.end(event.error);
       }
     }
-    if (!this.isOver) this.end(undefined);
+    this.end(undefined);
   }
 
-  private async readAgain(): Promise<void> {
-    const { firstWaitMs, longestWaitMs } = this.connection.settings;
-    for (let failures = 1; !this.isOver; failures++) {
-      try {
-        return await this.read();
-      } catch (error) {
-        const lost = isTandemError(error) && error.code === 'CONNECTION_LOST';
-        const outrun = isTandemError(error, 'RESYNC_REQUIRED');
-        if (!lost && !outrun && !(isTandemError(error) && error.retryable)) {
-          return this.end(isTandemError(error) ? error : undefined);
-        }
-        await sleep(growing(firstWaitMs, longestWaitMs, failures));
-      }
-    }
+  private read(revision: number, changes: Change<Record<string, T>>[], last: boolean): void {
+    for (const { key, after } of changes) if (after) this.incoming.set(key, after);
+    if (!last) return;
+    this.byKey = this.incoming;
+    this.incoming = new Map();
+    this.revision = revision;
+    this.tell({ type: 'reset' });
   }
 
   private apply(revision: number, changes: Change<Record<string, T>>[]): void {
@@ -195,5 +166,3 @@ export class LiveCollection<T extends object> {
     for (const listener of [...this.listeners]) listener(event);
   }
 }
-
-export type { SchemaMap };

@@ -16,6 +16,11 @@ export type QueryEvent<R> =
 export type ChangeEvent<S extends SchemaMap, B extends BucketName<S> = BucketName<S>> =
   /** One commit, with the net change of each record. */
   | { type: 'commit'; revision: number; changes: Change<S, B>[] }
+  /**
+   * Records that there were at `revision`, as inserts, with `includeInitial`;
+   * `last` ends them.
+   */
+  | { type: 'initial'; revision: number; changes: Change<S, B>[]; last: boolean }
   /** Nothing matched up to here. */
   | { type: 'progress'; revision: number }
   /** A bucket of the subscription was dropped; the others go on. */
@@ -23,7 +28,8 @@ export type ChangeEvent<S extends SchemaMap, B extends BucketName<S> = BucketNam
   /**
    * Commits up to `revision` are missing: the change log did not reach back to
    * where the subscription stood. Read the data anew; what follows are the
-   * commits after `revision`.
+   * commits after `revision`. With `includeInitial`, also when the connection was
+   * lost before the last record: forget what came, the records come again.
    */
   | { type: 'resync'; revision: number }
   /** The server refuses to go on, for this reason; the end. */
@@ -38,6 +44,11 @@ export interface ChangesOptions<S extends SchemaMap, B extends BucketName<S>> {
   filter?: Filter<S[B]>;
   /** Every commit after this revision; from now on unless given. */
   from?: number;
+  /**
+   * First the records that there are, then every later commit, without gap or
+   * overlap. Not with `from`. What is not taken yet waits in memory.
+   */
+  includeInitial?: boolean;
 }
 
 /** Something that is followed: an async iterator of its events. */
@@ -75,10 +86,11 @@ export class ChangesSubscription<
 > extends Subscription<ChangeEvent<S, B>> {
   /**
    * Up to which revision events were handed to the subscription's buffer;
-   * before the first event, where it started.
+   * before the first event, where it started. Undefined until the last of the
+   * initial records.
    */
-  get revision(): number {
-    return (this.interest as unknown as { from: number }).from;
+  get revision(): number | undefined {
+    return (this.interest as unknown as { from: number | undefined }).from;
   }
 }
 
@@ -129,6 +141,8 @@ export class QueryInterest<R> extends Interest<QueryEvent<R>> {
 
 interface ChangesPush {
   event?: string;
+  initial?: boolean;
+  last?: boolean;
   revision: number;
   bucket?: string;
   changes?: { type: 'insert' | 'update' | 'delete'; bucket: string; key: Key }[];
@@ -138,32 +152,36 @@ export class ChangesInterest<
   S extends SchemaMap,
   B extends BucketName<S>,
 > extends Interest<ChangeEvent<S, B>> {
+  /** Where it goes on; undefined before it has a position. */
   from: number | undefined;
+  /** What came before is not continued: that is said first. */
   private resync = false;
 
   constructor(
     connection: Connection,
     private readonly fields: Fields,
     from: number | undefined,
+    private readonly includeInitial: boolean,
   ) {
     super(connection, connection.settings.bufferedEvents);
     this.from = from;
   }
 
   request(): [string, Fields] {
-    const from = this.resync || this.from === undefined ? {} : { from: this.from };
-    return ['store.subscribeChanges', { ...this.fields, ...from }];
+    const position =
+      this.from !== undefined
+        ? { from: this.from }
+        : this.includeInitial && { includeInitial: true };
+    return ['store.subscribeChanges', { ...this.fields, ...position }];
   }
 
   protected first(data: Fields): void {
     const revision = data.revision as number;
     if (this.resync) {
       this.resync = false;
-      this.from = revision;
       this.stream.push({ type: 'resync', revision });
-    } else {
-      this.from ??= revision;
     }
+    if (!this.includeInitial) this.from ??= revision;
   }
 
   pushed(data: unknown): void {
@@ -172,6 +190,12 @@ export class ChangesInterest<
     if (event === 'resync') {
       // Cut, or too far behind: asking again from the last revision tells which.
       this.again();
+    } else if (push.initial === true) {
+      // Beyond the buffer's bound: half-way there is no position to go on from.
+      const { changes = [], last = false } = push;
+      this.resync = !last;
+      if (last) this.from = revision;
+      this.stream.push({ type: 'initial', revision, changes: changes as Change<S, B>[], last });
     } else if (event === 'progress') {
       // Only news: what comes next says it again.
       if (this.stream.isFull) return;
@@ -189,7 +213,8 @@ export class ChangesInterest<
   }
 
   protected recovers(error: TandemError): boolean {
-    if (error.code !== 'RESYNC_REQUIRED' || this.resync) return false;
+    if (error.code !== 'RESYNC_REQUIRED' || this.from === undefined) return false;
+    this.from = undefined;
     this.resync = true;
     return true;
   }

@@ -56,7 +56,7 @@ test('changes come commit by commit, with before and after', async () => {
   const server = await Server.start();
   const client = await open(server.url);
   const changes = await client.changes({ bucket: 'items', filter: { n: { $lt: 100 } } });
-  const start = changes.revision;
+  const start = changes.revision!;
   await client.transaction(async (tx) => {
     await tx.bucket('items').insert({ id: 1, n: 1 });
     await tx.bucket('items').insert({ id: 2, n: 200 });
@@ -80,6 +80,26 @@ test('changes come commit by commit, with before and after', async () => {
   expect((await failure(client.changes({ bucket: 'none' as never }))).code).toBe(
     'BUCKET_NOT_DEFINED',
   );
+});
+
+test('the records that there are may come first', async () => {
+  const server = await Server.start();
+  const client = await open(server.url);
+  await client.bucket('items').insertMany([{ id: 1, n: 1 }, { id: 2, n: 200 }]);
+  const filter = { n: { $lt: 100 } };
+  const changes = await client.changes({ bucket: 'items', filter, includeInitial: true });
+  await client.bucket('items').insert({ id: 3, n: 3 });
+  const events: ChangeEvent<Schema>[] = [];
+  for await (const event of changes) {
+    events.push(event);
+    if (event.type === 'commit') break;
+  }
+  const initial = events.filter((event) => event.type === 'initial');
+  expect(initial.flatMap((event) => event.changes.map(({ key }) => key))).toEqual([1]);
+  expect(initial.map(({ last }) => last).indexOf(true)).toBe(initial.length - 1);
+  expect(events.at(-1)).toMatchObject({ type: 'commit', changes: [{ key: 3 }] });
+  const both = client.changes({ from: 1, includeInitial: true });
+  expect((await failure(both)).code).toBe('VALIDATION_ERROR');
 });
 
 test('a lost connection loses no commit and repeats none', async () => {
@@ -125,7 +145,7 @@ test('back-pressure cuts the subscriptions, and they go on', async () => {
   socket.pause();
   const group = 'x'.repeat(500_000);
   let written = 0;
-  while ((await server.metric('tandem_subscriptions_cut_total')) === 0) {
+  while ((await server.metric('tandem_resyncs_total')) === 0) {
     await writer.bucket('items').insert({ id: written++, group });
   }
   socket.resume();
@@ -142,19 +162,41 @@ test('back-pressure cuts the subscriptions, and they go on', async () => {
 });
 
 /** A server that answers what it is told to. */
-function scripted(answer: (request: any) => object): string {
+function scripted(answer: (request: any, send: (frame: object) => void) => object): string {
   const server = new WebSocketServer({ port: 0 });
   afterTest(() => server.close());
   server.on('connection', (socket) => {
     socket.send(JSON.stringify({ type: 'welcome', version: '1.0.0' }));
     socket.on('message', (text) => {
       const request = JSON.parse(String(text));
-      socket.send(JSON.stringify({ id: request.id, ...answer(request) }));
+      const send = (frame: object) => socket.send(JSON.stringify(frame));
+      send({ id: request.id, ...answer(request, send) });
       if (request.type === 'test.cut') socket.terminate();
     });
   });
   return `ws://127.0.0.1:${(server.address() as { port: number }).port}/`;
 }
+
+// Once the creator was told that there is no connection, though the next one was
+// on its way.
+test('a subscription that is asked for as the connection is lost is asked for again', async () => {
+  const server = new WebSocketServer({ port: 0 });
+  afterTest(() => server.close());
+  let asked = 0;
+  server.on('connection', (socket) => {
+    socket.send(JSON.stringify({ type: 'welcome', version: '1.0.0' }));
+    socket.on('message', (text) => {
+      const { id } = JSON.parse(String(text));
+      asked += 1;
+      if (asked === 1) return socket.terminate();
+      const data = { subscriptionId: 'sub-1', revision: 5 };
+      socket.send(JSON.stringify({ id, type: 'result', data }));
+    });
+  });
+  const client = await open(`ws://127.0.0.1:${(server.address() as { port: number }).port}/`);
+  expect((await client.changes()).revision).toBe(5);
+  expect(asked).toBe(2);
+});
 
 test('a change log that does not reach back is a typed event', async () => {
   const asked: unknown[] = [];
@@ -172,6 +214,38 @@ test('a change log that does not reach back is a typed event', async () => {
   expect((await changes.next()).value).toEqual({ type: 'resync', revision: 30 });
   expect(asked).toEqual([undefined, 10, undefined]);
   expect(changes.revision).toBe(30);
+});
+
+test('initial records that break off come again', async () => {
+  const asked: unknown[] = [];
+  const push = (data: object) => ({ type: 'push', channel: 'changes', subscriptionId: 's', data });
+  const insert = (key: number) => [{ type: 'insert', bucket: 'items', key, after: { id: key } }];
+  const url = scripted(({ type, from, includeInitial }, send) => {
+    if (type !== 'store.subscribeChanges') return { type: 'result', data: {} };
+    asked.push({ from, includeInitial });
+    const revision = asked.length * 10;
+    const last = asked.length !== 1;
+    const refused = asked.length === 3;
+    if (refused) return { type: 'error', code: 'RESYNC_REQUIRED', message: 'm', retryable: false };
+    setImmediate(() => send(push({ initial: true, revision, changes: insert(revision), last })));
+    return { type: 'result', data: { subscriptionId: 's', revision } };
+  });
+  const client = await open(url);
+  const changes = await client.changes({ includeInitial: true });
+  const initial = (key: number, last: boolean) =>
+    ({ type: 'initial', revision: key, changes: insert(key), last });
+  expect((await changes.next()).value).toEqual(initial(10, false));
+  expect(changes.revision).toBeUndefined();
+  await client.request('test.cut').catch(() => {});
+  expect((await changes.next()).value).toEqual({ type: 'resync', revision: 20 });
+  expect((await changes.next()).value).toEqual(initial(20, true));
+  expect(changes.revision).toBe(20);
+  // Refused to go on from there: everything once more.
+  await client.request('test.cut').catch(() => {});
+  expect((await changes.next()).value).toEqual({ type: 'resync', revision: 40 });
+  expect((await changes.next()).value).toEqual(initial(40, true));
+  const [first, position] = [{ includeInitial: true }, { from: 20 }];
+  expect(asked).toEqual([first, first, position, first]);
 });
 
 test('a subscription that cannot be resumed says why', async () => {

@@ -15,6 +15,7 @@ pub struct ChangesOptions {
     buckets: Vec<String>,
     filter: Option<Value>,
     from: Option<u64>,
+    include_initial: bool,
 }
 
 impl ChangesOptions {
@@ -45,6 +46,15 @@ impl ChangesOptions {
         self
     }
 
+    /// First the records that there are, then every later commit, without gap or
+    /// overlap. Not with [`from`](Self::from). Initial records that are not read
+    /// yet wait in memory.
+    #[must_use]
+    pub fn include_initial(mut self) -> Self {
+        self.include_initial = true;
+        self
+    }
+
     fn fields(&self) -> Map<String, Value> {
         let mut fields = Map::new();
         if !self.buckets.is_empty() {
@@ -68,6 +78,16 @@ pub enum ChangeEvent {
         /// In the order of the first write.
         changes: Vec<Change>,
     },
+    /// Records that there were at `revision`, as inserts, with
+    /// [`ChangesOptions::include_initial`].
+    Initial {
+        /// The revision that they are of.
+        revision: u64,
+        /// Some of them.
+        changes: Vec<Change>,
+        /// Whether there are no others.
+        last: bool,
+    },
     /// Nothing matched up to here.
     Progress {
         /// The revision that was looked at last.
@@ -83,7 +103,8 @@ pub enum ChangeEvent {
     /// Commits up to `revision` are missing: the change log did not reach back
     /// to where the subscription stood. Read the data anew; what follows are
     /// the commits after `revision`, of which what is read may already have
-    /// some.
+    /// some. With initial records, also when the connection was lost before the
+    /// last of them: forget what came, the records come again.
     Resync {
         /// From where the subscription goes on.
         revision: u64,
@@ -101,8 +122,9 @@ impl ChangeEvent {
             Self::Commit { revision, .. }
             | Self::Progress { revision }
             | Self::BucketDropped { revision, .. }
-            | Self::Resync { revision } => Some(*revision),
-            Self::Ended(_) => None,
+            | Self::Resync { revision }
+            | Self::Initial { revision, last: true, .. } => Some(*revision),
+            Self::Initial { .. } | Self::Ended(_) => None,
         }
     }
 }
@@ -146,11 +168,17 @@ pub struct Changes {
 
 impl Changes {
     pub(crate) async fn start(client: Client, options: ChangesOptions) -> Result<Self> {
+        if options.include_initial && options.from.is_some() {
+            return Err(Error::invalid_request(
+                "\"from\" and \"include_initial\" exclude each other",
+            ));
+        }
         let (events, receiver) = mpsc::channel(client.options().buffered_events.max(2));
         let subject = Subject::Changes {
             fields: options.fields(),
             from: options.from,
             events,
+            includes_initial: options.include_initial,
             resync: false,
             news: std::collections::VecDeque::new(),
         };
@@ -167,7 +195,8 @@ impl Changes {
     }
 
     /// Up to which revision events were taken out: from here a later
-    /// subscription goes on ([`ChangesOptions::from`]).
+    /// subscription goes on ([`ChangesOptions::from`]), once the last of the
+    /// initial records was taken out.
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision
@@ -216,13 +245,17 @@ pub(crate) enum Pushed {
 pub(crate) fn read_event(mut data: Value) -> Option<Pushed> {
     let revision = data["revision"].as_u64();
     let event = match data.get("event").and_then(Value::as_str) {
-        None => ChangeEvent::Commit {
-            revision: revision?,
-            changes: match data["changes"].take() {
-                Value::Array(changes) => changes.into_iter().filter_map(read_change).collect(),
-                _ => return None,
-            },
-        },
+        None => {
+            let Value::Array(changes) = data["changes"].take() else { return None };
+            let changes = changes.into_iter().filter_map(read_change).collect();
+            let revision = revision?;
+            if data["initial"] == true {
+                let last = data["last"] == true;
+                ChangeEvent::Initial { revision, changes, last }
+            } else {
+                ChangeEvent::Commit { revision, changes }
+            }
+        }
         Some("progress") => ChangeEvent::Progress { revision: revision? },
         Some("bucketDropped") => ChangeEvent::BucketDropped {
             bucket: data["bucket"].as_str()?.to_owned(),

@@ -122,7 +122,7 @@ impl Door {
 
     pub(crate) async fn reply(&self, kind: &str, fields: Value) -> Result<Reply> {
         let Value::Object(mut fields) = fields else {
-            return Err(Error::invalid_answer("The fields of a request are an object"));
+            return Err(Error::invalid_request("The fields of a request are an object"));
         };
         if let Some(within) = &self.within {
             fields.insert("transaction".to_owned(), within.handle.as_str().into());

@@ -86,6 +86,10 @@ impl Error {
         Self::new(Code::Closed.as_str(), message)
     }
 
+    pub(crate) fn invalid_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::ValidationError.as_str(), message)
+    }
+
     pub(crate) fn invalid_answer(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(INVALID_ANSWER, message)
     }

@@ -101,6 +101,46 @@ async fn g7_changes_come_commit_by_commit() {
 }
 
 #[tokio::test]
+async fn g8_changes_may_begin_with_the_records_that_there_are() {
+    let server = serve(config()).await;
+    let network = Network::to(&server).await;
+    let options = Options { buffered_events: 2, ..quick() };
+    let client = network.client_with(options).await;
+    for id in 0..300 {
+        let text = "x".repeat(2_000);
+        client.bucket("items").insert(json!({ "id": id, "text": text })).await.unwrap();
+    }
+    let options = ChangesOptions::new().bucket("items").include_initial();
+    let mut changes = client.changes(options.clone()).await.unwrap();
+    insert(&client, 300).await;
+    let mut keys = Vec::new();
+    let mut pushes = 0;
+    loop {
+        match in_time(changes.next()).await.expect("it goes on") {
+            ChangeEvent::Initial { changes, last, .. } => {
+                keys.extend(changes.into_iter().map(|change| change.key));
+                pushes += 1;
+                if last {
+                    break;
+                }
+            }
+            other => panic!("initial records were expected, not {other:?}"),
+        }
+    }
+    assert_eq!(keys, (0..300).map(Value::from).collect::<Vec<_>>());
+    assert!(pushes > 2, "more than the buffer holds: {pushes}");
+    let read_at = changes.revision();
+    let (revision, inserted) = commit(&mut changes).await;
+    assert!(revision > read_at);
+    assert_eq!(inserted[0].key, 300);
+    network.cut();
+    insert(&client_of(&server).await, 301).await;
+    assert_eq!(commit(&mut changes).await.1[0].key, 301, "from here on as any other");
+    let error = client.changes(options.from(1)).await.unwrap_err();
+    assert!(error.is(Code::ValidationError));
+}
+
+#[tokio::test]
 async fn g8_changes_go_on_across_connections_each_once_and_in_order() {
     let server = serve(config()).await;
     let network = Network::to(&server).await;

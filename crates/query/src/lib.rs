@@ -13,7 +13,8 @@
 //! seen, and what is read (entries and rows passed, keys found missing) is
 //! remembered for serializable validation, no more than was needed.
 //!
-//! Reading order: [`order`](SortPart), `plan`, `execute`, [`run`], [`Stream`].
+//! Reading order: [`order`](SortPart), `plan`, `execute`, [`run`], [`Stream`],
+//! [`pipeline`](Pipeline).
 
 mod aggregate;
 mod cursor;
@@ -21,6 +22,7 @@ mod execute;
 mod explain;
 mod live;
 mod order;
+mod pipeline;
 mod plan;
 mod query;
 mod read;
@@ -31,6 +33,7 @@ pub use cursor::Cursor;
 pub use explain::explain;
 pub use live::{Applied, LiveAggregate, LiveQuery, LiveResult};
 pub use order::SortPart;
+pub use pipeline::{MAX_PIPELINE_DEPTH, MAX_STAGES, Pipeline, explain_pipeline, run_pipeline};
 pub use query::{After, Hint, MAX_SORT_PARTS, Query, QueryLimits, QueryPage, parse_sort, project};
 pub use read::{
     count, find_one, first, for_each_inner, keys_inner, last, rows, rows_inner, run, run_inner,

@@ -15,13 +15,25 @@ pub struct QueryLimits {
     pub sort_rows: usize,
     /// Rows answered at once; beyond it `LIMIT_EXCEEDED` names `resultRows`.
     pub result_rows: usize,
-    /// Groups of one `groupBy`; beyond it `LIMIT_EXCEEDED` names `groups`.
+    /// Groups of one `groupBy` or `$group`; beyond it `LIMIT_EXCEEDED` names `groups`.
     pub groups: usize,
+    /// About the bytes that the stages of a pipeline hold, its result included;
+    /// beyond it `LIMIT_EXCEEDED` names `pipelineBytes`.
+    pub pipeline_bytes: usize,
+    /// What one pipeline may do, in units of about a byte made or an operator
+    /// evaluated; beyond it `LIMIT_EXCEEDED` names `pipelineWork`.
+    pub pipeline_work: u64,
 }
 
 impl Default for QueryLimits {
     fn default() -> Self {
-        Self { sort_rows: 1_000_000, result_rows: 1_000_000, groups: 100_000 }
+        Self {
+            sort_rows: 1_000_000,
+            result_rows: 1_000_000,
+            groups: 100_000,
+            pipeline_bytes: 64 << 20,
+            pipeline_work: 4_000_000_000,
+        }
     }
 }
 

@@ -20,7 +20,7 @@ fn store() -> Store {
 }
 
 fn small(sort_rows: usize) -> QueryLimits {
-    QueryLimits { sort_rows, result_rows: 400, groups: 10 }
+    QueryLimits { sort_rows, result_rows: 400, groups: 10, ..QueryLimits::default() }
 }
 
 fn limit_of(error: &Error) -> (Code, &str) {
@@ -68,7 +68,8 @@ fn g10_results_and_groups_name_their_limits_and_a_stream_has_none() {
     let by_free = GroupBy::parse(&json!("free"), &json!(null)).unwrap();
     let error = group_by(&store.records, tx, "b", &by_free, None, &small(1)).unwrap_err();
     assert_eq!(limit_of(&error), (Code::LimitExceeded, "groups"));
-    let limits = QueryLimits { sort_rows: 10, result_rows: 100, groups: 1 };
+    let limits =
+        QueryLimits { sort_rows: 10, result_rows: 100, groups: 1, ..QueryLimits::default() };
     let mut stream = Stream::new(Query { limits, ..Query::new("b") });
     let mut streamed = Vec::new();
     loop {

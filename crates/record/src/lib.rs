@@ -10,6 +10,7 @@
 pub mod catalog;
 mod derive;
 pub mod entries;
+pub mod expression;
 pub mod filter;
 pub mod key;
 pub mod keys;

@@ -87,6 +87,7 @@ impl Commit {
                 (None, None) => out.push(NOTHING),
             }
         }
+        debug_assert_eq!(out.len(), 13 + size, "allocated once");
         out.into()
     }
 
@@ -197,5 +198,38 @@ mod tests {
         for cut in 0..encoded.len() {
             assert!(Commit::decode(7, encoded.slice(..cut)).is_err(), "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn the_log_has_the_documented_bytes() {
+        let mut commit = example();
+        commit.timestamp = 0x0102_0304;
+        let expected = [
+            &[1, 4, 3, 2, 1, 0, 0, 0, 0, 2, 0, 0, 0][..],
+            &[5, 0][..],
+            b"users",
+            &[2, 0, 0, 0],
+            b"k1",
+            &[0, 0, 0, 0, 4, 0, 0, 0],
+            b"row",
+            &[4, 0],
+            b"logs",
+            &[2, 0, 0, 0],
+            b"k2",
+            &[1, 0, 0, 0, 0, 0, 0, 0],
+        ];
+        assert_eq!(commit.encode(), expected.concat());
+    }
+
+    #[test]
+    fn other_formats_and_what_follows_a_commit_are_not_taken_for_one() {
+        let encoded = example().encode();
+        let other = [&[2], &encoded[1..]].concat();
+        assert!(Commit::decode(7, other.clone().into()).is_err());
+        assert_eq!(Commit::timestamp_of(&other), None);
+        assert_eq!(Commit::timestamp_of(&encoded[..8]), None);
+        assert!(Commit::decode(7, [&encoded[..], &[0]].concat().into()).is_err());
+        let empty = Commit { changes: Vec::new(), ..example() };
+        assert_eq!(Commit::decode(7, empty.encode()).unwrap(), empty);
     }
 }

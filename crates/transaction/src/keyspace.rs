@@ -79,3 +79,22 @@ pub fn idempotency_key(key: &[u8]) -> Bytes {
     full.extend_from_slice(key);
     full.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_have_the_documented_bytes_and_the_log_is_in_revision_order() {
+        assert_eq!(log_key(0x0102), &b"\x04\0\0\0\0\0\0\x01\x02"[..]);
+        assert!(log_key(255) < log_key(256));
+        assert_eq!(idempotency_key(b"name"), &b"\x07name"[..]);
+    }
+
+    #[test]
+    fn a_revision_is_read_from_keys_of_the_log_only() {
+        assert_eq!(log_revision(&log_key(77)), Some(77));
+        assert_eq!(log_revision(&idempotency_key(&log_key(77)[1..])), None);
+        assert_eq!(log_revision(&log_key(77)[..8]), None);
+    }
+}

@@ -38,11 +38,11 @@ pub(crate) enum Subject {
     },
     Changes {
         fields: Map<String, Value>,
-        /// The last revision that was delivered.
+        /// The last revision that was delivered; none before it has a position.
         from: Option<u64>,
         events: mpsc::Sender<ChangeEvent>,
-        /// The change log did not reach back: the next answer says from where
-        /// it goes on.
+        includes_initial: bool,
+        /// What came before is not continued: that is said first.
         resync: bool,
         /// What is said before any further commit, once there is room.
         news: VecDeque<ChangeEvent>,
@@ -79,10 +79,12 @@ impl Interest {
     pub(crate) fn request(&self) -> (&'static str, Map<String, Value>) {
         match &self.subject {
             Subject::Query { fields, .. } => ("store.subscribe", fields.clone()),
-            Subject::Changes { fields, from, resync, .. } => {
+            Subject::Changes { fields, from, includes_initial, .. } => {
                 let mut fields = fields.clone();
-                if let Some(from) = from.filter(|_| !resync) {
-                    fields.insert("from".to_owned(), from.into());
+                if let Some(from) = from {
+                    fields.insert("from".to_owned(), (*from).into());
+                } else if *includes_initial {
+                    fields.insert("includeInitial".to_owned(), true.into());
                 }
                 ("store.subscribeChanges", fields)
             }
@@ -114,12 +116,12 @@ impl Interest {
         self.remote = data["subscriptionId"].as_str().map(str::to_owned);
         match &mut self.subject {
             Subject::Query { held, .. } => *held = Some(QueryEvent::Result(data["data"].take())),
-            Subject::Changes { from, resync, news, .. } => {
+            Subject::Changes { from, includes_initial, resync, news, .. } => {
                 let revision = data["revision"].as_u64().unwrap_or_default();
                 if std::mem::take(resync) {
-                    *from = Some(revision);
                     news.push_back(ChangeEvent::Resync { revision });
-                } else if from.is_none() {
+                }
+                if from.is_none() && !*includes_initial {
                     *from = Some(revision);
                 }
             }
@@ -137,7 +139,8 @@ impl Interest {
             return true;
         }
         match (error.code(), &mut self.subject) {
-            ("RESYNC_REQUIRED", Subject::Changes { resync, .. }) if !*resync => {
+            ("RESYNC_REQUIRED", Subject::Changes { from, resync, .. }) if from.is_some() => {
+                *from = None;
                 *resync = true;
                 false
             }
@@ -175,12 +178,20 @@ impl Interest {
                 }
                 if self.deliver() || !self.over { After::Nothing } else { After::Drop }
             }
-            Subject::Changes { from, events, news, .. } => {
+            Subject::Changes { from, events, resync, news, .. } => {
                 let Some(event) = changes::read_event(data) else { return After::Nothing };
                 let event = match event {
                     changes::Pushed::Over => return After::Again,
                     changes::Pushed::Event(event) => event,
                 };
+                if let ChangeEvent::Initial { last, .. } = event {
+                    // Half-way there is no position to go on from: it is kept.
+                    *resync = !last;
+                    *from = event.revision();
+                    news.push_back(event);
+                    self.deliver();
+                    return After::Nothing;
+                }
                 if !news.is_empty() {
                     return After::Pause;
                 }

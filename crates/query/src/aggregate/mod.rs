@@ -6,19 +6,17 @@
 //! before they are rounded once), so any access path may serve it.
 
 mod group;
-mod sum;
 
 use serde_json::Value;
 use tandem_base::{Error, Result};
 use tandem_record::Records;
 use tandem_record::filter::Filter;
 use tandem_record::row::Row;
-use tandem_record::value::{Path, compare};
+use tandem_record::value::{ExactSum, Path, compare};
 use tandem_transaction::Transaction;
 
 pub(crate) use group::Groups;
 pub use group::{GroupBy, group_by};
-use sum::ExactSum;
 
 use crate::read::for_each_inner;
 

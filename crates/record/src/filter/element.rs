@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 use tandem_base::Result;
 
-use crate::filter::evaluate::{Source, Subject, holds, matches};
+use crate::filter::evaluate::{Source, Subject, holds, matches, matches_element};
 use crate::filter::{Filter, Node, Predicate, parse};
 use crate::value::Path;
 
@@ -57,9 +57,9 @@ fn matched(
         Node::And(nodes) => nodes.iter().find_map(|node| matched(node, record, array, elements)),
         Node::Or(nodes) => nodes
             .iter()
-            .filter(|node| matches(node, Subject::Fields(record)))
+            .filter(|node| matches(node, Subject::Fields(record)).unwrap_or(false))
             .find_map(|node| matched(node, record, array, elements)),
-        Node::Nor(_) => None,
+        Node::Nor(_) | Node::Expression(_) => None,
         Node::Condition(condition) => {
             let rest = condition.path.as_str().strip_prefix(array)?;
             if rest.is_empty() {
@@ -87,9 +87,9 @@ fn satisfying(predicate: &Predicate, elements: &[Value]) -> Option<usize> {
         Predicate::Element(all) => elements.iter().position(|element| {
             all.iter().all(|predicate| holds(predicate, Source::Element(element)))
         }),
-        Predicate::ElementObject(filter) => elements.iter().position(|element| {
-            element.as_object().is_some_and(|fields| matches(&filter.0, Subject::Fields(fields)))
-        }),
+        Predicate::ElementObject(filter) => {
+            elements.iter().position(|element| matches_element(&filter.0, element))
+        }
         _ if predicate.spreads() => {
             elements.iter().position(|element| predicate.holds_for(Some(element.into())))
         }

@@ -110,7 +110,8 @@ impl Walk<'_> {
         if padding > MAX_PADDING {
             return Err(impossible(&self.edit.path, "the position is too far beyond the end"));
         }
-        room.take(5 * padding)?;
+        // More than their text, because of what they take in memory.
+        room.take(16 * padding)?;
         elements.resize(position, Value::Null);
         elements.push(new);
         Ok(())

@@ -21,6 +21,7 @@ mod kind;
 mod order;
 mod path;
 mod reference;
+mod sum;
 mod weight;
 
 pub use kind::{Kind, TypeName};
@@ -28,7 +29,8 @@ pub use order::{compare, compare_numbers, compare_refs, equal};
 pub use path::Path;
 pub(crate) use path::Step;
 pub use reference::ValueRef;
-pub use weight::weight;
+pub use sum::ExactSum;
+pub use weight::{footprint, weight};
 
 /// How deep objects and arrays may stand inside each other, the record itself
 /// included.

@@ -33,3 +33,17 @@ pub fn weight(value: &Value, depth: usize) -> Result<usize> {
         }
     })
 }
+
+/// About how many bytes of memory `value` takes. Cost: the size of the value.
+#[must_use]
+pub fn footprint(value: &Value) -> usize {
+    size_of::<Value>()
+        + match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+            Value::String(text) => text.len(),
+            Value::Array(elements) => elements.iter().map(footprint).sum(),
+            Value::Object(fields) => {
+                fields.iter().map(|(name, value)| name.len() + 48 + footprint(value)).sum()
+            }
+        }
+}

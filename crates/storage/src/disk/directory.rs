@@ -202,6 +202,7 @@ pub(super) fn format_missing(path: &Path) -> Error {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests make and look at files")]
 mod tests {
     use super::*;
     use tandem_base::Code;
@@ -224,5 +225,88 @@ mod tests {
             let error = check_format(&good[..at]).expect_err("cut short");
             assert_eq!(error.code(), Code::Corrupted, "cut at byte {at}");
         }
+    }
+
+    #[test]
+    fn a_directory_has_one_owner_at_a_time() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a/b");
+        let directory = Directory::lock(&path).expect("created with its parents");
+        let refused = Directory::lock(&path).err().expect("owned");
+        assert_eq!(refused.code(), Code::StoreLocked);
+        // Another holder of the open file, as a child being started is.
+        let copy = directory.lock.try_clone().unwrap();
+        drop(directory);
+        Directory::lock(&path).expect("free again");
+        drop(copy);
+        assert_eq!(directory_error(&path.join("LOCK")), Code::StorageError);
+    }
+
+    fn directory_error(path: &Path) -> Code {
+        Directory::lock(path).err().expect("a file is no directory").code()
+    }
+
+    #[test]
+    fn g9_a_store_is_complete_when_its_format_is_written_and_starts_over_before() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = Directory::lock(root.path()).unwrap();
+        assert_eq!(directory.data(), root.path().join("data"));
+        directory.clear_unfinished().expect("nothing is there yet");
+        assert!(directory.cuts().unwrap().is_none() && !directory.has_data());
+        assert!(directory.complete(b"bd").is_err(), "there is nothing to complete");
+        fs::create_dir_all(directory.data().join("keyspaces")).unwrap();
+        fs::write(directory.data().join("version"), "x").unwrap();
+        assert!(directory.has_data() && directory.cuts().unwrap().is_none());
+        directory.clear_unfinished().unwrap();
+        assert!(!directory.data().exists());
+        fs::create_dir_all(directory.data().join("keyspaces")).unwrap();
+        directory.complete(b"bd").unwrap();
+        assert_eq!(directory.cuts().unwrap().as_deref(), Some(&b"bd"[..]));
+        assert!(!root.path().join("FORMAT.new").exists());
+        fs::write(root.path().join("FORMAT"), "tandem").unwrap();
+        assert_eq!(directory.cuts().unwrap_err().code(), Code::Corrupted);
+        fs::remove_file(root.path().join("FORMAT")).unwrap();
+        fs::create_dir(root.path().join("FORMAT")).unwrap();
+        assert_eq!(directory.cuts().unwrap_err().code(), Code::StorageError);
+        fs::remove_dir_all(directory.data()).unwrap();
+        fs::write(directory.data(), "a file").unwrap();
+        assert_eq!(directory.clear_unfinished().unwrap_err().code(), Code::StorageError);
+    }
+
+    #[test]
+    fn g2_only_what_is_synced_is_marked_as_closed() {
+        let root = tempfile::tempdir().unwrap();
+        for synced in [false, true] {
+            let directory = Directory::lock(root.path()).unwrap();
+            fs::create_dir_all(directory.data()).unwrap();
+            fs::write(directory.data().join("0.jnl"), [1; 40]).unwrap();
+            if synced {
+                directory.set_synced();
+            }
+            drop(directory);
+            assert_eq!(root.path().join("CLOSED").exists(), synced);
+        }
+        let closing = Directory::lock(root.path()).unwrap().closing().unwrap();
+        assert_eq!(closing.newest(), Some(0));
+    }
+
+    #[test]
+    fn a_format_has_a_title_and_a_version_in_its_first_lines() {
+        let with = |head: &str| format!("{head}checksum {:016x}\n", xxh3_64(head.as_bytes()));
+        for (head, code) in [
+            ("another title\nversion 2\ncut\n", Code::Corrupted),
+            ("tandem disk format\n", Code::Corrupted),
+            ("tandem disk format\nsomething\n", Code::Corrupted),
+            ("tandem disk format\nversion one\n", Code::FormatUnsupported),
+            ("tandem disk format\nversion 2\nnew\n", Code::Corrupted),
+            ("tandem disk format\nversion 3\nnew\n", Code::FormatUnsupported),
+        ] {
+            let error = check_format(with(head).as_bytes()).expect_err(head);
+            assert_eq!(error.code(), code, "{head}");
+        }
+        let cuts = check_format(with("tandem disk format\nversion 2\ncut 62\nnew\n").as_bytes());
+        assert_eq!(cuts.unwrap(), [0x62]);
+        assert_eq!(check_format(b"\xFF\n").unwrap_err().code(), Code::Corrupted);
+        assert_eq!(format_missing(Path::new("x")).code(), Code::Corrupted);
     }
 }

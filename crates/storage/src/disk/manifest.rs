@@ -60,3 +60,76 @@ fn verify_list(keyspace: &Path) -> Result<()> {
         Err(cause) => Err(file_failed(&list, &cause)),
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests write and damage files")]
+mod tests {
+    use tandem_base::Code;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// The lists of keyspaces with these numbers.
+    fn lists(keyspaces: &[&str]) -> TempDir {
+        let data = tempfile::tempdir().unwrap();
+        fs::create_dir(data.path().join("keyspaces")).unwrap();
+        for keyspace in keyspaces {
+            let path = data.path().join("keyspaces").join(keyspace);
+            fs::create_dir(&path).unwrap();
+            let list = b"tables";
+            let checksum = xxh3_128(list).to_le_bytes();
+            let current = [&300u64.to_le_bytes()[..], &checksum, &[0]].concat();
+            fs::write(path.join("v300"), list).unwrap();
+            fs::write(path.join("current"), current).unwrap();
+        }
+        data
+    }
+
+    fn code(data: &TempDir) -> Option<Code> {
+        code_of(data, 1)
+    }
+
+    fn code_of(data: &TempDir, trees: usize) -> Option<Code> {
+        verify(data.path(), trees).err().map(|error| error.code())
+    }
+
+    #[test]
+    fn g2_a_store_has_its_settings_and_a_keyspace_with_entries() {
+        assert_eq!(code(&lists(&["0", "1"])), None);
+        assert_eq!(code(&lists(&["0", "1", "2"])), None);
+        for missing in [&[][..], &["0"], &["1"], &["1", "2"]] {
+            assert_eq!(code(&lists(missing)), Some(Code::Corrupted), "{missing:?}");
+        }
+        assert_eq!(code_of(&lists(&["0", "1"]), 2), Some(Code::Corrupted), "a tree is missing");
+        assert_eq!(code_of(&lists(&["0", "1", "2"]), 2), None);
+        // One that was being created or removed is the library's to look after.
+        let data = lists(&["0", "1"]);
+        fs::create_dir(data.path().join("keyspaces/7")).unwrap();
+        assert_eq!(code(&data), None);
+        assert_eq!(code(&tempfile::tempdir().unwrap()), Some(Code::StorageError));
+    }
+
+    #[test]
+    fn g2_any_change_of_a_list_or_of_what_names_it_is_noticed() {
+        let data = lists(&["0", "1"]);
+        for file in ["keyspaces/0/current", "keyspaces/1/current", "keyspaces/1/v300"] {
+            let path = data.path().join(file);
+            let sound = fs::read(&path).unwrap();
+            for at in 0..sound.len() {
+                let mut flipped = sound.clone();
+                flipped[at] ^= 1;
+                fs::write(&path, &flipped).unwrap();
+                assert_eq!(code(&data), Some(Code::Corrupted), "byte {at} of {file}");
+                fs::write(&path, &sound[..at]).unwrap();
+                assert_eq!(code(&data), Some(Code::Corrupted), "{file} cut at {at}");
+            }
+            fs::write(&path, &sound).unwrap();
+            assert_eq!(code(&data), None);
+        }
+        let list = data.path().join("keyspaces/1/v300");
+        fs::remove_file(&list).unwrap();
+        assert_eq!(code(&data), Some(Code::Corrupted));
+        fs::create_dir(&list).unwrap();
+        assert_eq!(code(&data), Some(Code::StorageError), "it may be sound");
+    }
+}

@@ -212,4 +212,62 @@ mod tests {
         assert_eq!(recent.changed_in(&KeyRange::all(), 99), Some(key(100)));
         assert_eq!(recent.changed_in(&KeyRange::all(), 100), None);
     }
+
+    #[test]
+    fn there_are_a_few_dozen_generations_however_much_is_remembered() {
+        let mut recent = RecentCommits::new(0, usize::MAX);
+        let long = |revision: u64| {
+            let mut key = vec![0; 10_000 - OVERHEAD];
+            key[..8].copy_from_slice(&revision.to_be_bytes());
+            Bytes::from(key)
+        };
+        let mut most = 0;
+        for revision in 1..=1_000 {
+            recent.record(revision, [long(revision)].iter());
+            let held: usize = recent.generations.iter().map(|generation| generation.bytes).sum();
+            assert_eq!([recent.bytes, held], [revision as usize * 10_000; 2]);
+            most = most.max(recent.generations.len());
+        }
+        assert!(recent.bytes > 64 * SMALLEST_GENERATION);
+        assert!((12..48).contains(&most), "{most}");
+        // Forgetting is by whole generations, so little is kept too long.
+        recent.trim(500);
+        assert!((400..=500).contains(&recent.floor()), "{}", recent.floor());
+        assert!(recent.changed(&long(501), 500) && !recent.changed(&long(501), 501));
+    }
+
+    #[test]
+    fn few_commits_are_one_generation() {
+        let mut recent = RecentCommits::new(0, usize::MAX);
+        for revision in 1..=1_000 {
+            recent.record(revision, [key(revision as u8)].iter());
+        }
+        assert_eq!((recent.generations.len(), recent.bytes), (1, 256 * (1 + OVERHEAD)));
+    }
+
+    #[test]
+    fn g10_the_bound_is_what_may_be_held() {
+        let max = 16 * (1 + OVERHEAD);
+        let mut recent = RecentCommits::new(0, max);
+        for revision in 1..=16 {
+            recent.record(revision, [key(revision as u8)].iter());
+        }
+        recent.trim(0);
+        assert_eq!((recent.bytes, recent.floor()), (max, 0), "as much as allowed");
+    }
+
+    #[test]
+    fn a_range_that_was_written_is_found_at_any_age() {
+        let mut recent = RecentCommits::new(0, usize::MAX);
+        recent.record(1, [key(1), key(5)].iter());
+        recent.record(2, [key(9)].iter());
+        let range = |start: u8, end: u8| KeyRange::new(vec![start], vec![end]);
+        assert_eq!(recent.changed_in(&range(2, 9), 0), Some(key(5)));
+        assert_eq!(recent.changed_in(&range(2, 9), 1), None);
+        assert_eq!(recent.changed_in(&range(2, 5), 0), None);
+        assert_eq!(recent.changed_in(&range(9, 2), 0), None, "an empty range");
+        let open = KeyRange { start: key(6), end: None };
+        assert_eq!(recent.changed_in(&open, 1), Some(key(9)));
+        assert_eq!(recent.changed_in(&open, 2), None);
+    }
 }

@@ -79,6 +79,7 @@ pub(crate) fn store_operation(kind: &str) -> Option<(Class, Handler)> {
         "store.min" => (Read, aggregate::min),
         "store.max" => (Read, aggregate::max),
         "store.groupBy" => (Read, aggregate::group_by),
+        "store.aggregate" => (Read, aggregate::pipeline),
         "store.buckets" => (Read, admin::buckets),
         "store.defineBucket" => (Write, admin::define_bucket),
         "store.dropBucket" => (Write, admin::drop_bucket),
