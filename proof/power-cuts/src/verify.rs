@@ -8,6 +8,7 @@ use serde_json::json;
 use tandem::{BucketConfig, CheckOptions, Store};
 use tandem_base::Environment;
 use tandem_storage::{DiskStorage, Storage};
+use tandem_transaction::keyspace::CUTS;
 
 use crate::workload::{Ledger, State, options, store_over};
 
@@ -47,7 +48,7 @@ pub fn verify(directory: &Path, ledger: &Ledger, goes_on: bool) -> Result<Found,
 /// # Errors
 /// As they answer, in words.
 pub fn open(directory: &Path) -> tandem::Result<(Store, Arc<dyn Storage>)> {
-    let storage: Arc<dyn Storage> = Arc::new(DiskStorage::open(directory, &options())?);
+    let storage: Arc<dyn Storage> = Arc::new(DiskStorage::open_cut(directory, &options(), CUTS)?);
     let (environment, _) = Environment::simulated(2);
     Ok((store_over(storage.clone(), environment)?, storage))
 }

@@ -10,6 +10,7 @@ use tandem::{
 };
 use tandem_base::Environment;
 use tandem_storage::{DiskStorage, Storage};
+use tandem_transaction::keyspace::CUTS;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::ledger::{Ledger, State};
@@ -91,12 +92,17 @@ pub fn prepare(directory: &Path, buffer: u64) {
         .open()
         .expect("a database");
     let options = || fjall::KeyspaceCreateOptions::default().max_memtable_size(buffer);
+    let cuts = CUTS.iter().map(|cut| format!("{cut:02x}"));
+    let cuts: Vec<String> = cuts.collect();
     database.keyspace("entries", options).expect("a keyspace");
+    for cut in &cuts {
+        database.keyspace(&format!("entries-{cut}"), options).expect("a keyspace");
+    }
     drop(database);
     // Nothing is in the journal yet: the room behind it is only in the way.
     let journal = std::fs::File::options().write(true).open(directory.join("data/0.jnl"));
     journal.and_then(|journal| journal.set_len(0)).expect("a journal");
-    let head = "tandem disk format\nversion 1\n";
+    let head = format!("tandem disk format\nversion 2\ncut {}\n", cuts.join(" "));
     let format = format!("{head}checksum {:016x}\n", xxh3_64(head.as_bytes()));
     std::fs::write(directory.join("FORMAT"), format).expect("a format file");
 }
@@ -213,7 +219,8 @@ impl Run<'_> {
     /// As the store answers.
     pub fn open(&mut self) -> Result<()> {
         self.watched.mark(Mark::Step("open".to_owned()));
-        let storage: Arc<dyn Storage> = Arc::new(DiskStorage::open(self.directory, &options())?);
+        let storage: Arc<dyn Storage> =
+            Arc::new(DiskStorage::open_cut(self.directory, &options(), CUTS)?);
         let store = store_over(storage.clone(), self.environment.clone())?;
         self.ledger.note(&store, &*storage)?;
         self.open = Some((store, storage));
