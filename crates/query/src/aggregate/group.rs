@@ -76,7 +76,7 @@ struct Group {
 ///
 /// # Errors
 /// `BUCKET_NOT_DEFINED`; `VALIDATION_ERROR` for a function that lacks a field;
-/// `LIMIT_EXCEEDED` naming `groups`.
+/// `LIMIT_EXCEEDED` naming `groups`, or `resultBytes` for their keys.
 pub fn group_by(
     records: &Records,
     tx: &mut Transaction,
@@ -87,6 +87,7 @@ pub fn group_by(
 ) -> Result<Vec<Value>> {
     let empty = Accumulator::new(group_by.function, group_by.field.as_ref())?;
     let mut groups: HashMap<Vec<u8>, Group> = HashMap::new();
+    let mut key_bytes = 0;
     tx.read_statement(|tx| {
         let order = Order::new(records.catalog(tx)?.bucket(bucket)?, &[], false);
         for_each_inner(records, tx, bucket, filter, &mut |primary_key, row| {
@@ -98,9 +99,16 @@ pub fn group_by(
                 key::encode_part(&value, false, &mut encoded);
                 key.insert(path.to_string(), value);
             }
-            if groups.len() >= limits.groups && !groups.contains_key(&encoded) {
-                let max = limits.groups as u64;
-                return Err(Error::limit("groups", max, max + 1));
+            if !groups.contains_key(&encoded) {
+                key_bytes += encoded.len();
+                if groups.len() >= limits.groups {
+                    let max = limits.groups as u64;
+                    return Err(Error::limit("groups", max, max + 1));
+                }
+                if key_bytes > limits.result_bytes {
+                    let max = limits.result_bytes as u64;
+                    return Err(Error::limit("resultBytes", max, key_bytes as u64));
+                }
             }
             let group = groups.entry(encoded).or_insert_with(|| Group {
                 first: place.clone(),
