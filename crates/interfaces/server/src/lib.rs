@@ -30,6 +30,7 @@ mod frame;
 mod heartbeat;
 mod http;
 mod limits;
+mod metered;
 mod metrics;
 mod observe;
 mod outbox;
