@@ -19,6 +19,9 @@
 mod data;
 mod groups;
 mod measure;
+/// As in the `tandem` command; for everything here that is Rust.
+#[path = "../../crates/interfaces/cli/src/memory.rs"]
+mod memory;
 mod peer;
 mod peers;
 mod random;
@@ -37,10 +40,6 @@ use crate::data::DataSet;
 use crate::groups::{Context, Group};
 use crate::measure::Plan;
 use crate::peer::Result;
-
-/// As in the `tandem` command; for everything here that is Rust.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measures Tandem beside its peers.
 #[derive(Parser)]
@@ -62,9 +61,10 @@ struct Arguments {
     /// Clients of the lines with many.
     #[arg(long, default_value_t = 64)]
     clients: usize,
-    /// Measure only the lines of this name, for example to profile them.
+    /// Measure only the lines of this name, for example to profile them; may be
+    /// given several times.
     #[arg(long)]
-    only: Option<String>,
+    only: Vec<String>,
     /// Where the stores lie while they are measured; by default below the
     /// system's directory for temporary files. It must be a real disk.
     #[arg(long)]
@@ -75,6 +75,7 @@ struct Arguments {
 }
 
 fn main() -> Result<()> {
+    memory::keep_for_reuse();
     let mut arguments = Arguments::parse();
     if arguments.smoke {
         arguments.rounds = 1;

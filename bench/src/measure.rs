@@ -38,8 +38,8 @@ pub struct Line {
 pub struct Plan {
     pub rounds: usize,
     pub round: Duration,
-    /// Leave out lines of other names.
-    pub only: Option<String>,
+    /// Leave out lines of other names; none = leave out nothing.
+    pub only: Vec<String>,
 }
 
 /// A line with its figures.
@@ -81,7 +81,7 @@ pub fn measure(lines: &[Line], plan: &Plan) -> Result<Vec<Measured>> {
         if round % 2 == 0 {
             order.reverse();
         }
-        order.retain(|number| plan.only.as_ref().is_none_or(|only| *only == lines[*number].label));
+        order.retain(|number| plan.only.is_empty() || plan.only.contains(&lines[*number].label));
         for number in order {
             let seed = (round * lines.len() + number) as u64;
             let outcome = run(&lines[number], plan.round, seed)?;

@@ -44,6 +44,37 @@ impl Report {
         self
     }
 
+    /// What `times` the rate of the line `over` would leave for one step in
+    /// processor time, beside what the other lines took of it.
+    #[must_use]
+    pub fn processor_bound(mut self, times: f64, over: &str, others: &[&str]) -> Self {
+        let find = |label: &str| self.measured.iter().find(|line| line.label == label);
+        let Some(slower) = find(over) else { return self };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let rate = Spread::of(&slower.rates).median;
+        let micros = |line: &Measured| line.cpu_per_step.as_nanos() as f64 / 1_000.0;
+        let mut note = format!(
+            "{times} times {over} is {:.0} per second: {:.0} µs of processor time each, if all {cores} \
+             cores do nothing else. {over} took {:.0}",
+            rate * times,
+            cores as f64 * 1e6 / (rate * times),
+            micros(slower),
+        );
+        for line in others.iter().filter_map(|label| find(label)) {
+            let most = cores as f64 * 1e6 / micros(line);
+            let _ = write!(
+                note,
+                "; {} {:.0}, with which at most {:.1} times are possible",
+                line.label,
+                micros(line),
+                most / rate
+            );
+        }
+        note.push_str(".\n");
+        self.notes.push(note);
+        self
+    }
+
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tandem::Store;
+use tandem::layers::transaction::keyspace::CUTS;
 use tandem_storage::{DiskOptions, DiskStorage, Durability, Storage};
 
 use super::{Context, Group};
@@ -50,7 +51,8 @@ struct Opened {
 impl Opened {
     fn new(context: &Context, durability: Durability) -> Result<Self> {
         let path = context.directory()?.join("engine");
-        let engine: Arc<dyn Storage> = Arc::new(DiskStorage::open(path, &DiskOptions::default())?);
+        let engine: Arc<dyn Storage> =
+            Arc::new(DiskStorage::open_cut(path, &DiskOptions::default(), CUTS)?);
         let (storage, watch) = watched(engine);
         let tandem = Arc::new(Tandem::over(storage, &context.data, durability)?);
         Ok(Self { tandem, watch, durability })
@@ -96,7 +98,7 @@ impl Opened {
             clients: context.many,
         };
         let (before, start) = (self.watch.counters(), Instant::now());
-        let plan = Plan { rounds: 1, round: total(&context.plan) / 2, only: None };
+        let plan = Plan { rounds: 1, round: total(&context.plan) / 2, only: Vec::new() };
         let measured = measure(&[line], &plan)?;
         let wall = start.elapsed().as_nanos() as f64;
         let spent = self.watch.counters() - before;

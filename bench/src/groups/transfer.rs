@@ -46,6 +46,9 @@ pub struct Relaxed;
 
 const RECORDED_TRANSFERS: usize = 2_000;
 
+const ENGINE_AND_TANDEM: [&str; 3] =
+    ["raw, many", "engine, tandem's batches, many", "tandem, many"];
+
 impl Group for Durable {
     fn name(&self) -> &'static str {
         self.name
@@ -94,6 +97,8 @@ impl Group for Durable {
             .ratio("tandem, many", "raw, many", None)
             .ratio("tandem, many", "engine, tandem's batches, many", None)
             .ratio("tandem, many", "tandem", None)
+            .processor_bound(8.0, "sqlite, connection each", &ENGINE_AND_TANDEM)
+            .processor_bound(8.0, "sqlite, one connection", &ENGINE_AND_TANDEM)
             .note(describe(&recorded)))
     }
 }

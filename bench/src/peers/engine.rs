@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tandem::layers::transaction::keyspace::CUTS;
 use tandem_storage::{DiskOptions, DiskStorage, Durability, Operation, Storage, WriteBatch};
 
 use super::gathering::Gathering;
@@ -37,7 +38,8 @@ impl Engine {
         durability: Durability,
         batches: Vec<WriteBatch>,
     ) -> Result<Self> {
-        let storage = DiskStorage::open(directory.join("engine"), &DiskOptions::default())?;
+        let path = directory.join("engine");
+        let storage = DiskStorage::open_cut(path, &DiskOptions::default(), CUTS)?;
         let shared = Shared {
             storage,
             durability,

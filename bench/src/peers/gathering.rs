@@ -1,56 +1,80 @@
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Thread, current, park};
 
 use crate::peer::Result;
 
 /// The barest group commit: items that arrive while a write is under way are
 /// written together by the next one. The first to arrive writes for all, so one
-/// client alone pays for no hand-over.
+/// client alone pays for no hand-over; each of many is woken once.
 pub struct Gathering<T> {
     queue: Mutex<Queue<T>>,
-    written: Condvar,
 }
 
 struct Queue<T> {
-    gathered: Vec<T>,
-    arrived: u64,
-    done: u64,
+    waiting: Vec<(T, Arc<Waiter>)>,
     led: bool,
-    failed: bool,
+}
+
+struct Waiter {
+    thread: Thread,
+    turn: AtomicU8,
+}
+
+const WAITING: u8 = 0;
+const LEAD: u8 = 1;
+const WRITTEN: u8 = 2;
+const FAILED: u8 = 3;
+
+impl Waiter {
+    fn set(&self, turn: u8) {
+        self.turn.store(turn, Ordering::Release);
+        self.thread.unpark();
+    }
 }
 
 impl<T> Gathering<T> {
     pub fn new() -> Self {
-        let queue = Queue { gathered: Vec::new(), arrived: 0, done: 0, led: false, failed: false };
-        Self { queue: Mutex::new(queue), written: Condvar::new() }
+        Self { queue: Mutex::new(Queue { waiting: Vec::new(), led: false }) }
     }
 
     /// Returns when `item` was written with others by one call of `write`, the
     /// caller's or another's.
     pub fn submit(&self, item: T, write: impl Fn(Vec<T>) -> Result<()>) -> Result<()> {
-        let mut queue = self.queue();
-        queue.gathered.push(item);
-        queue.arrived += 1;
-        let own = queue.arrived;
-        while queue.done < own {
-            if queue.failed {
-                return Err("a write failed".into());
-            }
-            if queue.led {
-                queue = self.written.wait(queue).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            queue.led = true;
-            let (gathered, upto) = (std::mem::take(&mut queue.gathered), queue.arrived);
-            drop(queue);
-            let written = write(gathered);
-            queue = self.queue();
-            queue.led = false;
-            queue.failed = written.is_err();
-            self.written.notify_all();
-            written?;
-            queue.done = upto;
+        let own = Arc::new(Waiter { thread: current(), turn: AtomicU8::new(WAITING) });
+        let leads = {
+            let mut queue = self.queue();
+            queue.waiting.push((item, own.clone()));
+            !std::mem::replace(&mut queue.led, true)
+        };
+        if leads {
+            own.turn.store(LEAD, Ordering::Relaxed);
         }
-        Ok(())
+        loop {
+            match own.turn.load(Ordering::Acquire) {
+                WAITING => park(),
+                LEAD => self.lead(&write),
+                WRITTEN => return Ok(()),
+                _ => return Err("a write failed".into()),
+            }
+        }
+    }
+
+    /// Writes what is waiting, the leader's own item among it.
+    fn lead(&self, write: &impl Fn(Vec<T>) -> Result<()>) {
+        let (items, waiters): (Vec<T>, Vec<_>) =
+            std::mem::take(&mut self.queue().waiting).into_iter().unzip();
+        let turn = if write(items).is_ok() { WRITTEN } else { FAILED };
+        let next = {
+            let mut queue = self.queue();
+            let next = queue.waiting.first().map(|(_, waiter)| waiter.clone());
+            queue.led = next.is_some();
+            next
+        };
+        if let Some(next) = next {
+            next.set(LEAD);
+        }
+        waiters.iter().for_each(|waiter| waiter.set(turn));
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue<T>> {

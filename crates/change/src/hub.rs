@@ -15,7 +15,6 @@ use tandem_base::sync::{Condvar, Mutex, MutexGuard};
 use tandem_base::Environment;
 use tandem_transaction::{Commit, CommitListener};
 
-use crate::log::stored_bytes;
 use crate::options::ChangeLogOptions;
 use crate::ring::Ring;
 
@@ -186,15 +185,15 @@ impl ChangeHub {
 }
 
 impl CommitListener for ChangeHub {
-    fn committed(&self, commits: &[Arc<Commit>]) {
+    fn committed(&self, commits: &[Arc<Commit>], log_bytes: u64) {
         let Some(last) = commits.last() else { return };
         let mut evicted = Vec::new();
         {
             let mut state = self.state();
+            state.logged_bytes += log_bytes;
             for commit in commits {
                 debug_assert!(commit.revision > state.ring.newest(), "commits come in order");
                 state.first.get_or_insert(commit.revision);
-                state.logged_bytes += stored_bytes(commit);
                 state.ring.push(commit.clone(), &mut evicted);
             }
         }

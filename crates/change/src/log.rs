@@ -93,41 +93,10 @@ pub(crate) fn entry_revision(key: &[u8]) -> Result<u64> {
     keyspace::log_revision(key).ok_or_else(|| Error::corrupted("A change log key is damaged"))
 }
 
-/// Bytes that the log takes for `commit`, key included, by the format of
-/// [`Commit::encode`].
-pub(crate) fn stored_bytes(commit: &Commit) -> u64 {
-    let side = |row: &Option<Bytes>| 4 + row.as_ref().map_or(0, Bytes::len);
-    let changes = commit.changes.iter().map(|change| {
-        2 + change.bucket.len() + 4 + change.key.len() + side(&change.before) + side(&change.after)
-    });
-    (9 + 13 + changes.sum::<usize>()) as u64
-}
-
 pub(crate) fn resync_required(oldest: u64) -> Error {
     Error::new(
         Code::ResyncRequired,
         "The change log does not hold every commit after the asked revision; read the data anew",
     )
     .with("oldestRevision", oldest)
-}
-
-#[cfg(test)]
-mod tests {
-    use tandem_transaction::Change;
-
-    use super::*;
-
-    #[test]
-    fn the_counted_size_is_that_of_the_stored_entry() {
-        let change = |before: Option<&'static [u8]>| Change {
-            bucket: "users".into(),
-            key: Bytes::from_static(b"key"),
-            before: before.map(Bytes::from_static),
-            after: Some(Bytes::from_static(b"after")),
-        };
-        let changes = vec![change(None), change(Some(b"before"))];
-        let commit = Commit { revision: 1, timestamp: 2, changes };
-        let stored = keyspace::log_key(1).len() + commit.encode().len();
-        assert_eq!(stored_bytes(&commit), stored as u64);
-    }
 }

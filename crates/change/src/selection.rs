@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde_json::Value;
 use tandem_transaction::{Change, Commit};
 
 /// Decides whether a change is of interest. Called by the follower's own
@@ -21,6 +22,8 @@ pub(crate) struct Selection {
     /// `None` = every bucket.
     pub(crate) buckets: Option<BTreeSet<String>>,
     pub(crate) predicate: Option<ChangePredicate>,
+    /// Changes of definitions, too.
+    pub(crate) system: bool,
 }
 
 /// What of one commit a subscription gets.
@@ -54,15 +57,29 @@ impl Selection {
     }
 
     fn matches(&self, change: &Change) -> bool {
-        self.covers(&change.bucket)
+        (self.covers(&change.bucket) || self.system && is_system(&change.bucket))
             && self.predicate.as_ref().is_none_or(|predicate| predicate(change))
     }
 }
 
-/// The bucket that this change drops.
+/// The bucket that this change drops. One that is dropped and defined anew in
+/// one transaction has another id: it is not the same bucket, though its name
+/// is.
 fn dropped_bucket(change: &Change) -> Option<&str> {
-    if change.after.is_some() || &*change.bucket != BUCKET_DEFINITIONS {
+    if &*change.bucket != BUCKET_DEFINITIONS {
+        return None;
+    }
+    let before = change.before.as_ref()?;
+    if let Some(after) = &change.after
+        && bucket_id(before) == bucket_id(after)
+    {
         return None;
     }
     std::str::from_utf8(&change.key).ok()
+}
+
+/// The id in a stored definition of a bucket.
+fn bucket_id(definition: &[u8]) -> Option<u64> {
+    let definition: Value = serde_json::from_slice(definition).ok()?;
+    definition.get("id")?.as_u64()
 }

@@ -26,10 +26,13 @@ use crate::selection::{ChangePredicate, Selection};
 #[derive(Clone)]
 pub struct SubscribeOptions {
     /// Only changes of these buckets; `None` = of every bucket. Buckets of the
-    /// system (their names begin with `_`) are never delivered.
+    /// system (their names begin with `_`) are delivered only with `system`.
     pub buckets: Option<Vec<String>>,
     /// Only changes that it accepts.
     pub predicate: Option<ChangePredicate>,
+    /// Changes of buckets of the system, too: definitions. Their rows are no
+    /// records. Default: no.
+    pub system: bool,
     /// Deliver every commit after this revision; `None` = after the newest one.
     pub from: Option<u64>,
     /// Say where we are after so many commits in which nothing matched. Also
@@ -45,6 +48,7 @@ impl Default for SubscribeOptions {
         Self {
             buckets: None,
             predicate: None,
+            system: false,
             from: None,
             progress_commits: 1_024,
             progress_interval: Duration::from_secs(5),
@@ -157,7 +161,7 @@ impl ChangeSubscription {
             told_at: hub.environment().clock.monotonic(),
             hub,
             coordination,
-            selection: Selection { buckets, predicate: options.predicate },
+            selection: Selection { buckets, predicate: options.predicate, system: options.system },
             progress_commits: options.progress_commits.max(1),
             progress_interval: options.progress_interval,
             position,

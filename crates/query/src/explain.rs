@@ -52,7 +52,7 @@ pub fn explain(records: &Records, tx: &mut Transaction, query: &Query) -> Result
     })
 }
 
-fn describe(plan: &Plan, query: &Query) -> Value {
+pub(crate) fn describe(plan: &Plan, query: &Query) -> Value {
     let (access, ranges) = match &plan.access {
         Access::Points(points) => ("primaryKey", points.len()),
         Access::Rows(_) if plan.bounds.is_empty() => ("scan", 1),

@@ -13,13 +13,16 @@
 //! seen, and what is read (entries and rows passed, keys found missing) is
 //! remembered for serializable validation, no more than was needed.
 //!
-//! Reading order: [`order`](SortPart), `plan`, `execute`, [`run`], [`Stream`].
+//! Reading order: [`order`](SortPart), `plan`, `execute`, [`run`], [`Stream`],
+//! [`pipeline`](Pipeline).
 
 mod aggregate;
 mod cursor;
 mod execute;
 mod explain;
+mod live;
 mod order;
+mod pipeline;
 mod plan;
 mod query;
 mod read;
@@ -28,7 +31,9 @@ mod stream;
 pub use aggregate::{Function, GroupBy, aggregate, group_by};
 pub use cursor::Cursor;
 pub use explain::explain;
+pub use live::{Applied, LiveAggregate, LiveQuery, LiveResult};
 pub use order::SortPart;
+pub use pipeline::{MAX_PIPELINE_DEPTH, MAX_STAGES, Pipeline, explain_pipeline, run_pipeline};
 pub use query::{After, Hint, MAX_SORT_PARTS, Query, QueryLimits, QueryPage, parse_sort, project};
 pub use read::{
     count, find_one, first, for_each_inner, keys_inner, last, rows, rows_inner, run, run_inner,

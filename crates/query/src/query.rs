@@ -20,8 +20,14 @@ pub struct QueryLimits {
     /// Stored bytes of those rows, whichever of their fields are shown, or of
     /// the keys of those groups; beyond it `LIMIT_EXCEEDED` names `resultBytes`.
     pub result_bytes: usize,
-    /// Groups of one `groupBy`; beyond it `LIMIT_EXCEEDED` names `groups`.
+    /// Groups of one `groupBy` or `$group`; beyond it `LIMIT_EXCEEDED` names `groups`.
     pub groups: usize,
+    /// About the bytes that the stages of a pipeline hold, its result included;
+    /// beyond it `LIMIT_EXCEEDED` names `pipelineBytes`.
+    pub pipeline_bytes: usize,
+    /// What one pipeline may do, in units of about a byte made or an operator
+    /// evaluated; beyond it `LIMIT_EXCEEDED` names `pipelineWork`.
+    pub pipeline_work: u64,
 }
 
 impl Default for QueryLimits {
@@ -32,6 +38,8 @@ impl Default for QueryLimits {
             result_rows: 1_000_000,
             result_bytes: 64 << 20,
             groups: 100_000,
+            pipeline_bytes: 64 << 20,
+            pipeline_work: 4_000_000_000,
         }
     }
 }

@@ -99,7 +99,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// The rows of the query, `limit` at most.
-    fn found(&self, tx: &Transaction, limit: Option<usize>) -> Result<Vec<Found>> {
+    pub(crate) fn found(&self, tx: &Transaction, limit: Option<usize>) -> Result<Vec<Found>> {
         let place = match self.start(tx)? {
             Start::Beginning => None,
             Start::After(place) => Some(place),

@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Store, commit, fields, ids};
+use support::{Seeded, Store, commit, fields, ids};
 use tandem_base::Code;
 use tandem_query::{After, Query, run};
 
@@ -95,4 +95,46 @@ fn an_empty_page_has_no_cursor() {
     let store = store("set");
     let query = Query::new("b").filter_json(&json!({"n": 77})).unwrap().limit(3);
     assert_eq!(page_ids(&store, &query), (Vec::new(), false, None));
+}
+
+#[test]
+fn whatever_others_write_between_pages_a_record_that_stays_is_seen_once_and_in_order() {
+    for seed in 0..40 {
+        let random = &mut Seeded::new(seed);
+        let kind = *random.pick(&["set", "ordered_set"]);
+        let sorts = [json!(null), json!("n"), json!("-n"), json!({"n": 1, "id": -1})];
+        let sort = random.pick(&sorts);
+        let store = store(kind);
+        let query = Query::new("b").sort_json(sort).unwrap().limit(1 + random.below(6));
+        let mut page = query.clone();
+        let (mut seen, mut moved) = (Vec::new(), Vec::new());
+        loop {
+            let (found, more, cursor) = page_ids(&store, &page);
+            seen.extend(found);
+            let Some(cursor) = cursor.filter(|_| more) else { break };
+            page = after(&query, cursor);
+            let mut tx = store.begin();
+            for _ in 0..random.below(4) {
+                let id = json!(random.below(26));
+                let change = fields(&json!({"n": random.below(6)}));
+                let result = match random.below(3) {
+                    0 => store.records.delete(&mut tx, "b", &id, None).map(drop),
+                    1 => store.records.update(&mut tx, "b", &id, &change, None).map(drop),
+                    _ => store
+                        .records
+                        .insert(&mut tx, "b", fields(&json!({"id": id, "n": 2})))
+                        .map(drop),
+                };
+                drop(result);
+                moved.push(id);
+            }
+            commit(tx);
+        }
+        let stays = |id: &&Value| !moved.contains(id);
+        let seen: Vec<&Value> = seen.iter().filter(stays).collect();
+        let whole = Query { limit: None, ..query };
+        let (all, _, _) = page_ids(&store, &whole);
+        let expected: Vec<&Value> = all.iter().filter(stays).collect();
+        assert_eq!(seen, expected, "seed {seed}: {kind} {sort}");
+    }
 }

@@ -206,7 +206,7 @@ const PATHS: [&str; 10] = ["a", "b", "t", "o.x", "l.v", "k", "s", "u", "id", "a.
 
 fn random_condition(random: &mut Seeded) -> Value {
     let scalar = |random: &mut Seeded| random_scalar(random);
-    match random.below(18) {
+    match random.below(19) {
         0 => json!({ *random.pick(&["$gt", "$gte", "$lt", "$lte"]): scalar(random) }),
         1 => json!({"$gt": random.below(3), "$lte": random.below(6)}),
         2 => json!({"$gte": "x", "$lt": "y"}),
@@ -223,6 +223,7 @@ fn random_condition(random: &mut Seeded) -> Value {
         13 => json!({"$size": random.below(3)}),
         14 => random_value(random),
         15 => json!({"$gt": 1, "$lt": "y"}),
+        16 => json!({"$regex": *random.pick(&["^x", "^xy?", "^x$", "^x|y", "y", "^(?i)X"])}),
         _ => scalar(random),
     }
 }

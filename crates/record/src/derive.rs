@@ -374,8 +374,7 @@ impl Derivation<'_> {
                 index.is_complete() && old.indexes.iter().all(|known| known.id != index.id)
             };
             let added: Vec<_> = bucket.indexes.iter().filter(is_new).collect();
-            let orders = bucket.order_index.filter(|_| old.order_index.is_none());
-            if added.is_empty() && orders.is_none() {
+            if added.is_empty() {
                 continue;
             }
             let rows = KeyRange::prefix(&keys::row_prefix(bucket.id));
@@ -396,9 +395,6 @@ impl Derivation<'_> {
                         self.exclusive.push(Exclusive { bucket, row, entry, free_at: None });
                     }
                     self.puts.push((entry.key, entry.value));
-                }
-                if let Some(order_index) = orders {
-                    self.puts.push((keys::order_entry(order_index, row.position()), primary_key));
                 }
             }
         }

@@ -21,7 +21,7 @@ use crate::catalog::{Bucket, Index};
 use crate::key;
 use crate::keys;
 use crate::row::Row;
-use crate::value::Path;
+use crate::value::{Kind, Path, ValueRef};
 
 /// One index entry.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,11 +56,15 @@ pub fn entries(
     {
         return Ok(());
     }
+    if !index.multi {
+        out.push(plain_entry(index, row, primary_key)?);
+        return Ok(());
+    }
     let mut values = Vec::with_capacity(index.parts.len());
     let mut spread = None;
     for (at, part) in index.parts.iter().enumerate() {
         let value = indexed_value(row, &part.path);
-        if index.multi && value.is_array() && spread.replace(at).is_some() {
+        if value.is_array() && spread.replace(at).is_some() {
             return Err(Error::validation(format!(
                 "Index \"{}\" cannot hold two arrays of one record",
                 index.name
@@ -99,13 +103,42 @@ pub fn indexed_value(row: &Row, path: &Path) -> Value {
     row.collect(path).unwrap_or(Value::Null)
 }
 
+/// The one entry of an index that is not multi-valued, without copying values.
+fn plain_entry(index: &Index, row: &Row, primary_key: &[u8]) -> Result<IndexEntry> {
+    let mut bytes = Vec::with_capacity(64 + primary_key.len());
+    keys::put_index_prefix(index.id, &mut bytes);
+    let mut with_null = false;
+    for part in &index.parts {
+        let mut encode = |value: ValueRef<'_>| {
+            with_null |= value.kind() == Kind::Null;
+            key::encode_part(value, part.descending, &mut bytes);
+        };
+        if part.path.is_single() {
+            row.with_field(part.path.first(), |value| encode(value.unwrap_or(ValueRef::Null)));
+        } else {
+            encode(ValueRef::from(&indexed_value(row, &part.path)));
+        }
+    }
+    finish(index, bytes, with_null, primary_key)
+}
+
 fn entry(index: &Index, values: &[Value], primary_key: &[u8]) -> Result<IndexEntry> {
-    let mut bytes = Vec::with_capacity(64);
-    bytes.extend_from_slice(&keys::index_prefix(index.id));
+    let mut bytes = Vec::with_capacity(64 + primary_key.len());
+    keys::put_index_prefix(index.id, &mut bytes);
     for (part, value) in index.parts.iter().zip(values) {
         key::encode_part(value, part.descending, &mut bytes);
     }
-    let exclusive = index.unique && values.iter().all(|value| !value.is_null());
+    finish(index, bytes, values.iter().any(Value::is_null), primary_key)
+}
+
+/// The entry whose key begins with these bytes.
+fn finish(
+    index: &Index,
+    mut bytes: Vec<u8>,
+    with_null: bool,
+    primary_key: &[u8],
+) -> Result<IndexEntry> {
+    let exclusive = index.unique && !with_null;
     let value = if exclusive {
         Bytes::copy_from_slice(primary_key)
     } else {

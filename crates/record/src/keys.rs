@@ -37,7 +37,10 @@ pub fn query_definitions() -> KeyRange {
 /// The keys of the whole catalog.
 #[must_use]
 pub fn catalog() -> KeyRange {
-    KeyRange::prefix(&[keyspace::CATALOG])
+    // Every statement looks for own definitions: without an allocation.
+    const START: &[u8] = &[keyspace::CATALOG];
+    const END: &[u8] = &[keyspace::CATALOG + 1];
+    KeyRange { start: Bytes::from_static(START), end: Some(Bytes::from_static(END)) }
 }
 
 /// Where the next free id is stored.
@@ -131,6 +134,12 @@ pub fn row_prefix(bucket: u32) -> Bytes {
 #[must_use]
 pub fn index_prefix(index: u32) -> Bytes {
     under(keyspace::INDEX, index, &[])
+}
+
+/// Appends what the entries of an index begin with.
+pub(crate) fn put_index_prefix(index: u32, out: &mut Vec<u8>) {
+    out.push(keyspace::INDEX);
+    out.extend_from_slice(&index.to_be_bytes());
 }
 
 /// The order index's entry of a row inserted at `position`.

@@ -2,7 +2,7 @@
 //! the catalog, and the one function that derives from row changes everything
 //! else that a commit writes.
 //!
-//! Reading order: [`value`], [`key`], [`row`], [`schema`], [`filter`] are pure;
+//! Reading order: [`value`], [`key`], [`row`], [`schema`], [`filter`], [`update`] are pure;
 //! [`catalog`] compiles definitions; `entries` and `derive` are the derive
 //! function; `statement` is what an insert, update or delete does in a
 //! transaction; [`maintenance`] builds, checks and cleans up beside it.
@@ -10,6 +10,7 @@
 pub mod catalog;
 mod derive;
 pub mod entries;
+pub mod expression;
 pub mod filter;
 pub mod key;
 pub mod keys;
@@ -21,6 +22,7 @@ pub mod schema;
 mod sequence;
 mod statement;
 mod tombstone;
+pub mod update;
 pub mod value;
 
 pub use catalog::{Bucket, Catalog, Index, IndexPart, IndexState};
@@ -30,4 +32,5 @@ pub use maintenance::{BuildStep, CheckProblem, CheckReport, IndexInfo, ProblemKi
 pub use records::{Fields, Records};
 pub use row::{Metadata, Position, Row};
 pub use schema::{OnDelete, Schema};
+pub use update::Update;
 pub use value::Path;

@@ -67,7 +67,7 @@ impl Records {
     pub fn bucket(&self, tx: &Transaction, name: &str) -> Result<Arc<Bucket>> {
         let bucket = self.catalog(tx)?.bucket(name).cloned();
         match &bucket {
-            Ok(bucket) => tx.track_point(&keys::schema_version(bucket.id)),
+            Ok(bucket) => tx.track_point(&bucket.fields_key.start),
             Err(_) => tx.track_point(&keys::bucket_definition(name)),
         }
         bucket

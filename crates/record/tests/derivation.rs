@@ -6,6 +6,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::{Bench, fields};
+use tandem_record::key::MAX_INDEX_ENTRY_BYTES;
 use tandem_storage::{Direction, KeyRange};
 use tandem_transaction::{CommitOptions, Isolation};
 
@@ -79,6 +80,22 @@ fn g3_an_element_that_occurs_again_has_one_entry() {
         })
         .unwrap();
     assert_eq!(tagged.len(), 2, "{tagged:?}");
+}
+
+#[test]
+fn g10_index_entries_have_a_longest() {
+    let bench = bench();
+    // The index, the string with its tag and end, the primary key: a number.
+    let around = 5 + 3 + 9;
+    let insert = |id: u64, length: usize| {
+        bench.insert("t", json!({ "id": id, "g": "x".repeat(length - around) }))
+    };
+    insert(2, MAX_INDEX_ENTRY_BYTES).unwrap();
+    let error = insert(3, MAX_INDEX_ENTRY_BYTES + 1).unwrap_err();
+    assert_eq!(error.code().as_str(), "LIMIT_EXCEEDED");
+    assert_eq!(error.detail("limit"), Some(&json!("indexEntryBytes")));
+    assert_eq!(bench.count("t"), 2);
+    bench.check_clean();
 }
 
 #[test]

@@ -6,10 +6,10 @@ use common::values;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tandem_record::key::{
-    MAX_KEY_BYTES, check_index_entry, decode, decode_descending, decode_key, encode_ascending,
+    MAX_KEY_BYTES, decode, decode_descending, decode_key, display, encode_ascending,
     encode_descending, encode_key, skip, skip_descending,
 };
-use tandem_record::value::{compare, equal};
+use tandem_record::value::{MAX_NESTING, compare, equal};
 
 fn ascending(value: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -62,22 +62,24 @@ fn only_strings_numbers_and_booleans_are_keys() {
         let bytes = encode_key(&key).unwrap();
         assert!(equal(&decode_key(&bytes), &key), "{key}");
     }
-    for bad in [json!(null), json!({}), json!([1])] {
-        assert_eq!(encode_key(&bad).unwrap_err().code().as_str(), "VALIDATION_ERROR", "{bad}");
+    for (bad, found) in [(json!(null), "null"), (json!({}), "object"), (json!([1]), "array")] {
+        let error = encode_key(&bad).unwrap_err();
+        assert_eq!(error.code().as_str(), "VALIDATION_ERROR", "{bad}");
+        assert_eq!(error.detail("actual"), Some(&json!(found)), "what was given instead is said");
     }
 }
 
 #[test]
-fn g10_keys_and_entries_have_a_longest() {
+fn g10_keys_have_a_longest() {
     let longest = json!("a".repeat(MAX_KEY_BYTES - 3));
     assert_eq!(encode_key(&longest).unwrap().len(), MAX_KEY_BYTES);
     for long in [json!("a".repeat(MAX_KEY_BYTES - 2)), json!("\0".repeat(MAX_KEY_BYTES / 2))] {
         let error = encode_key(&long).unwrap_err();
         assert_eq!(error.code().as_str(), "LIMIT_EXCEEDED");
         assert_eq!(error.detail("limit"), Some(&json!("keyBytes")));
+        let encoded = ascending(&long).len();
+        assert_eq!(error.detail("actual"), Some(&json!(encoded)), "the encoded key is limited");
     }
-    assert!(check_index_entry(&[0; 4096]).is_ok());
-    assert!(check_index_entry(&[0; 4097]).is_err());
 }
 
 #[test]
@@ -122,6 +124,75 @@ fn g9_bytes_nested_without_end_are_refused_instead_of_overflowing_the_stack() {
     let hostile = [0x40, 0x01].repeat(1_000_000);
     assert!(decode(&mut &hostile[..]).is_err());
     assert!(skip(&mut &hostile[..]).is_err());
+}
+
+#[test]
+fn g9_values_decode_as_deep_as_records_may_nest_and_no_deeper() {
+    let arrays: fn(usize) -> Value =
+        |depth| (0..depth).fold(json!(null), |inner, _| json!([inner]));
+    let objects: fn(usize) -> Value =
+        |depth| (0..depth).fold(json!(null), |inner, _| json!({ "a": inner }));
+    for nested in [arrays, objects] {
+        let (deepest, deeper) =
+            (ascending(&nested(MAX_NESTING)), ascending(&nested(MAX_NESTING + 1)));
+        assert!(equal(&decode(&mut &deepest[..]).unwrap(), &nested(MAX_NESTING)));
+        assert_eq!(skip(&mut &deepest[..]).unwrap(), deepest);
+        assert!(decode(&mut &deeper[..]).is_err());
+        assert!(skip(&mut &deeper[..]).is_err());
+    }
+}
+
+#[test]
+fn bytes_that_are_more_than_a_key_are_shown_as_no_key() {
+    let mut bytes = encode_key(&json!("a")).unwrap();
+    assert_eq!(decode_key(&bytes), json!("a"));
+    bytes.push(0);
+    assert_eq!(decode_key(&bytes), json!(null));
+}
+
+#[test]
+fn messages_show_strings_without_quotes_and_other_keys_as_they_are() {
+    let shown = [json!("a b"), json!(-1.5), json!(true)].map(|key| display(&key));
+    assert_eq!(shown, ["a b", "-1.5", "true"]);
+}
+
+/// Nothing outside the process may depend on where keys lie, but stores that were
+/// written before do.
+#[test]
+fn everything_lies_where_the_key_space_is_documented_to_have_it() {
+    use tandem_record::{Position, keys};
+    let id = 0x0102_0304;
+    let position = Position { revision: 5, ordinal: 6 };
+    for (key, bytes) in [
+        (keys::bucket_definition("ab"), &b"\x02bab"[..]),
+        (keys::query_definition("ab"), b"\x02qab"),
+        (keys::schema_version(id), b"\x02s\x01\x02\x03\x04"),
+        (keys::count(id), b"\x03c\x01\x02\x03\x04"),
+        (keys::autoincrement(id), b"\x03a\x01\x02\x03\x04"),
+        (keys::build_progress(id), b"\x03p\x01\x02\x03\x04"),
+        (keys::tombstone(id, b"k"), b"\x05\x01\x02\x03\x04k"),
+        (keys::tombstone_prefix(id), b"\x05\x01\x02\x03\x04"),
+        (keys::garbage(b"ab"), b"\x06ab"),
+        (keys::row(id, b"k"), b"\x10\x01\x02\x03\x04k"),
+        (keys::row_prefix(id), b"\x10\x01\x02\x03\x04"),
+        (keys::index_prefix(id), b"\x20\x01\x02\x03\x04"),
+        (keys::order_entry(id, position), b"\x20\x01\x02\x03\x04\0\0\0\0\0\0\0\x05\0\0\0\x06"),
+    ] {
+        assert_eq!(key, bytes);
+    }
+    assert_eq!(keys::split_row(&keys::row(id, b"k")), Some((id, &b"k"[..])));
+    assert_eq!(keys::split_index_entry(&keys::index_prefix(id)), Some((id, &b""[..])));
+    for other in [keys::index_prefix(id), keys::row_prefix(id).slice(..4)] {
+        assert_eq!(keys::split_row(&other), None);
+    }
+    let (catalog, buckets) = (keys::catalog(), keys::bucket_definitions());
+    let (bucket, query) = (keys::bucket_definition("z"), keys::query_definition("z"));
+    assert!(catalog.contains(&bucket) && catalog.contains(&query));
+    assert!(!catalog.contains(&keys::count(id)) && !catalog.contains(b"\x01r"));
+    assert!(buckets.contains(&bucket) && !buckets.contains(&query));
+    assert!(
+        keys::query_definitions().contains(&query) && !keys::query_definitions().contains(&bucket)
+    );
 }
 
 proptest! {

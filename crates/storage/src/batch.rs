@@ -58,6 +58,12 @@ impl WriteBatch {
         Self::default()
     }
 
+    /// An empty batch with room for so many operations.
+    #[must_use]
+    pub fn with_capacity(operations: usize) -> Self {
+        Self { operations: Vec::with_capacity(operations) }
+    }
+
     /// Adds a put.
     pub fn put(&mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) {
         self.operations.push(Operation::Put { key: key.into(), value: value.into() });

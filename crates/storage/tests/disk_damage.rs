@@ -142,6 +142,25 @@ fn g9_half_a_batch_before_an_empty_journal_is_a_failed_write() {
     open(root).expect("and again");
 }
 
+/// A block of zeros at the end of the first quarter of a mebibyte, which is what is
+/// read at once: what lay behind it was not looked at, and taken for room.
+#[test]
+fn g2_a_lost_block_before_sound_batches_is_corruption() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = open(directory.path()).unwrap();
+    let mut large = WriteBatch::new();
+    large.put("large", vec![9; (256 << 10) - 1_000]);
+    storage.write(large, Durability::Sync).unwrap();
+    for fill in 2..=4 {
+        storage.write(batch(fill, 1), Durability::Sync).unwrap();
+    }
+    let killed = left_open(directory.path());
+    let start = start_of(&fs::read(killed.path().join(JOURNAL)).unwrap(), 2);
+    assert!((255 << 10..256 << 10).contains(&start));
+    change(killed.path(), JOURNAL, |journal| journal[start..256 << 10].fill(0));
+    corrupted(killed.path());
+}
+
 /// Damage to the last batch looks like a batch that the power cut short. A
 /// store that was closed knows better.
 #[test]

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tandem_base::{Code, Error};
-use tandem_storage::{DiskOptions, DiskStorage, Durability, Storage, WriteBatch};
+use tandem_storage::{
+    Direction, DiskOptions, DiskStorage, Durability, KeyRange, Storage, WriteBatch,
+};
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -32,7 +34,7 @@ fn refused(path: &Path, code: Code) {
 #[test]
 fn a_newer_format_is_unsupported() {
     let directory = store();
-    let head = "tandem disk format\nversion 2\nsomething new\n";
+    let head = "tandem disk format\nversion 3\nsomething new\n";
     let text = format!("{head}checksum {:016x}\n", xxh3_64(head.as_bytes()));
     fs::write(directory.path().join("FORMAT"), text).unwrap();
     refused(directory.path(), Code::FormatUnsupported);
@@ -66,6 +68,50 @@ fn g9_lost_data_is_not_mistaken_for_a_new_store() {
     let directory = store();
     fs::remove_file(directory.path().join("data/version")).unwrap();
     refused(directory.path(), Code::Corrupted);
+}
+
+#[test]
+fn g9_a_lost_tree_of_several_is_noticed() {
+    for lost in 1..=4 {
+        let directory = tempfile::tempdir().unwrap();
+        drop(cut(directory.path(), &[b'b', b'd', b'h']));
+        fs::remove_dir_all(directory.path().join(format!("data/keyspaces/{lost}"))).unwrap();
+        refused(directory.path(), Code::Corrupted);
+        let directory = tempfile::tempdir().unwrap();
+        drop(cut(directory.path(), &[b'b', b'd', b'h']));
+        fs::remove_file(directory.path().join(format!("data/keyspaces/{lost}/current"))).unwrap();
+        refused(directory.path(), Code::Corrupted);
+    }
+}
+
+/// A store with an entry for each letter from a to j.
+fn cut(path: &Path, cuts: &[u8]) -> DiskStorage {
+    let storage = DiskStorage::open_cut(path, &DiskOptions::default(), cuts).unwrap();
+    let mut batch = WriteBatch::new();
+    (b'a'..=b'j').for_each(|letter| batch.put(vec![letter], vec![letter]));
+    storage.write(batch, Durability::Sync).unwrap();
+    storage
+}
+
+#[test]
+fn a_store_stays_cut_as_it_was_created() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(cut(directory.path(), &[b'b', b'd', b'h']));
+    for cuts in [&[][..], &[b'c', b'x'], &[b'b', b'd', b'h']] {
+        let storage = cut(directory.path(), cuts);
+        let snapshot = storage.snapshot().unwrap();
+        for direction in [Direction::Forward, Direction::Reverse] {
+            for (start, end) in [(b'a', b'k'), (b'b', b'd'), (b'c', b'e'), (b'd', b'e')] {
+                let range = KeyRange::new(vec![start], vec![end]);
+                let keys = snapshot.scan(&range, direction).map(|entry| entry.unwrap().0[0]);
+                let mut expected: Vec<u8> = (start..end).collect();
+                if direction == Direction::Reverse {
+                    expected.reverse();
+                }
+                assert_eq!(keys.collect::<Vec<_>>(), expected);
+            }
+        }
+    }
 }
 
 #[test]

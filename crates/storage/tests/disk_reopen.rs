@@ -33,9 +33,19 @@ fn g2_reopening_keeps_everything() {
 /// buffer; a model says what every snapshot has to hold.
 #[test]
 fn tables_and_merges_change_nothing_that_a_reader_sees() {
+    many_tables(&[]);
+}
+
+/// The same where the first bytes of the keys, 0 to 23, go to several trees.
+#[test]
+fn tables_and_merges_of_several_trees_change_nothing_that_a_reader_sees() {
+    many_tables(&[1, 4, 5, 20]);
+}
+
+fn many_tables(cuts: &[u8]) {
     let directory = tempfile::tempdir().unwrap();
     let options = DiskOptions { write_buffer_bytes: 0, cache_bytes: 0, ..DiskOptions::default() };
-    let mut storage = DiskStorage::open(directory.path(), &options).unwrap();
+    let mut storage = DiskStorage::open_cut(directory.path(), &options, cuts).unwrap();
     let random = SeededRandom::new(5);
     let mut model = BTreeMap::new();
     let mut snapshots = Vec::new();
@@ -76,7 +86,9 @@ fn tables_and_merges_change_nothing_that_a_reader_sees() {
     for (key, value) in model.iter().step_by(50) {
         assert_eq!(storage.get(key).unwrap().as_ref(), Some(value));
     }
-    let tables = std::fs::read_dir(directory.path().join("data/keyspaces/1/tables")).unwrap();
-    assert!(tables.count() > 1, "the test reaches tables");
+    let keyspaces = std::fs::read_dir(directory.path().join("data/keyspaces")).unwrap();
+    let tables = keyspaces.map(|keyspace| keyspace.unwrap().path().join("tables"));
+    let tables = tables.map(|tables| std::fs::read_dir(tables).map_or(0, Iterator::count));
+    assert!(tables.sum::<usize>() > 1 + cuts.len(), "the test reaches tables");
     assert!(storage.approximate_size().unwrap() > 1 << 20);
 }

@@ -1,16 +1,27 @@
 //! A commit: a revision and its ordered changes, as the change log stores it.
 //!
 //! ```text
-//! u8 format=1 | u64 timestamp ms | u32 change count | change*
-//! change: u16 bucket length | bucket | bytes key | optional before | optional after
-//! bytes: u32 length | …      optional: u32 length + 1 (0 = absent) | …
+//! u8 format=2 | u64 timestamp ms | number changes | change*
+//! change: name | bytes key | u8 kind | rows
+//! name:   bytes, empty = the bucket of the change before
+//! rows:   kind 1 insert: bytes after
+//!         kind 2 delete: bytes before
+//!         kind 3 update: bytes after | what `before` differs by
+//! bytes:  number length | …
 //! ```
-//! All integers are little-endian. The revision is in the log's key.
+//! A number is an unsigned LEB128. The revision is in the log's key.
+//!
+//! An update changes a few bytes of a row, so the log holds the new row and of
+//! the old one what is [different](delta): followers get both.
+
+mod delta;
 
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use tandem_base::{Error, Result};
+
+use self::delta::{number_len, put_number, take_number};
 
 /// One record's before and after in one commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,34 +47,47 @@ pub struct Commit {
     pub changes: Vec<Change>,
 }
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+
+/// Bit 0: there is a row after; bit 1: there was one before.
+const NOTHING: u8 = 0;
+const INSERT: u8 = 1;
+const DELETE: u8 = 2;
+const UPDATE: u8 = 3;
 
 impl Commit {
     /// The bytes that the change log stores.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let size: usize = self.changes.iter().map(Change::encoded_len).sum();
-        let mut out = Vec::with_capacity(13 + size);
+        let size: usize = self.changes.iter().map(Change::longest).sum();
+        let mut out = Vec::with_capacity(HEADER + size);
         out.push(FORMAT);
         out.extend_from_slice(&self.timestamp.to_le_bytes());
-        put_len(&mut out, self.changes.len());
+        put_number(&mut out, self.changes.len());
+        let mut bucket_before = "";
         for change in &self.changes {
-            let name = change.bucket.as_bytes();
-            let name_len = u16::try_from(name.len()).expect("bucket names are at most 128 bytes");
-            out.extend_from_slice(&name_len.to_le_bytes());
-            out.extend_from_slice(name);
-            put_len(&mut out, change.key.len());
-            out.extend_from_slice(&change.key);
-            for side in [&change.before, &change.after] {
-                match side {
-                    None => put_len(&mut out, 0),
-                    Some(row) => {
-                        put_len(&mut out, row.len() + 1);
-                        out.extend_from_slice(row);
-                    }
+            let same = *change.bucket == *bucket_before;
+            put_bytes(&mut out, if same { b"" } else { change.bucket.as_bytes() });
+            bucket_before = &change.bucket;
+            put_bytes(&mut out, &change.key);
+            match (&change.before, &change.after) {
+                (None, Some(after)) => {
+                    out.push(INSERT);
+                    put_bytes(&mut out, after);
                 }
+                (Some(before), None) => {
+                    out.push(DELETE);
+                    put_bytes(&mut out, before);
+                }
+                (Some(before), Some(after)) => {
+                    out.push(UPDATE);
+                    put_bytes(&mut out, after);
+                    delta::put(&mut out, after, before);
+                }
+                (None, None) => out.push(NOTHING),
             }
         }
+        debug_assert!(out.len() <= HEADER + size, "allocated once");
         out.into()
     }
 
@@ -75,57 +99,65 @@ impl Commit {
         (*format == FORMAT).then_some(timestamp)
     }
 
-    /// Reads what [`encode`](Self::encode) wrote; rows share the bytes given.
+    /// Reads what [`encode`](Self::encode) wrote; rows share the bytes given,
+    /// but for the old row of an update.
     ///
     /// # Errors
     /// `CORRUPTED` when the bytes are not an encoded commit.
-    pub fn decode(revision: u64, mut bytes: Bytes) -> Result<Self> {
-        let corrupted =
-            || Error::corrupted("The change log entry is damaged").with("revision", revision);
-        if bytes.len() < 13 || bytes.get_u8() != FORMAT {
-            return Err(corrupted());
-        }
-        let timestamp = bytes.get_u64_le();
-        let count = bytes.get_u32_le() as usize;
-        let mut changes = Vec::with_capacity(count.min(bytes.len()));
+    pub fn decode(revision: u64, bytes: Bytes) -> Result<Self> {
+        Self::parse(revision, bytes).ok_or_else(|| {
+            Error::corrupted("The change log entry is damaged").with("revision", revision)
+        })
+    }
+
+    fn parse(revision: u64, mut bytes: Bytes) -> Option<Self> {
+        let timestamp = Self::timestamp_of(&bytes)?;
+        bytes.advance(1 + size_of::<u64>());
+        let count = take_number(&mut bytes)?;
+        let mut changes: Vec<Change> = Vec::with_capacity(count.min(bytes.len()));
         for _ in 0..count {
-            let name_len = usize::from(bytes.try_get_u16_le().map_err(|_| corrupted())?);
-            let name = take(&mut bytes, name_len).ok_or_else(corrupted)?;
-            let bucket = std::str::from_utf8(&name).map_err(|_| corrupted())?.into();
-            let key_len = bytes.try_get_u32_le().map_err(|_| corrupted())? as usize;
-            let key = take(&mut bytes, key_len).ok_or_else(corrupted)?;
-            let before = take_optional(&mut bytes).ok_or_else(corrupted)?;
-            let after = take_optional(&mut bytes).ok_or_else(corrupted)?;
+            let name = take_bytes(&mut bytes)?;
+            let bucket: Arc<str> = match changes.last() {
+                Some(before) if name.is_empty() => before.bucket.clone(),
+                _ => std::str::from_utf8(&name).ok()?.into(),
+            };
+            let key = take_bytes(&mut bytes)?;
+            let (before, after) = match bytes.try_get_u8().ok()? {
+                NOTHING => (None, None),
+                INSERT => (None, Some(take_bytes(&mut bytes)?)),
+                DELETE => (Some(take_bytes(&mut bytes)?), None),
+                UPDATE => {
+                    let after = take_bytes(&mut bytes)?;
+                    (Some(delta::take(&mut bytes, &after)?), Some(after))
+                }
+                _ => return None,
+            };
             changes.push(Change { bucket, key, before, after });
         }
-        if bytes.has_remaining() {
-            return Err(corrupted());
-        }
-        Ok(Self { revision, timestamp, changes })
+        bytes.is_empty().then_some(Self { revision, timestamp, changes })
     }
 }
+
+/// Format, timestamp, and the largest number of changes.
+const HEADER: usize = 9 + 10;
 
 impl Change {
-    fn encoded_len(&self) -> usize {
-        let side = |row: &Option<Bytes>| 4 + row.as_ref().map_or(0, Bytes::len);
-        2 + self.bucket.len() + 4 + self.key.len() + side(&self.before) + side(&self.after)
+    /// About as much as the change takes in the log at most.
+    fn longest(&self) -> usize {
+        let side = |row: &Option<Bytes>| row.as_ref().map_or(0, Bytes::len);
+        let lengths = 6 * number_len(usize::MAX) + 1;
+        lengths + self.bucket.len() + self.key.len() + side(&self.before) + side(&self.after)
     }
 }
 
-fn put_len(out: &mut Vec<u8>, len: usize) {
-    let len = u32::try_from(len).expect("the transaction size limit keeps lengths below 4 GiB");
-    out.extend_from_slice(&len.to_le_bytes());
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_number(out, bytes.len());
+    out.extend_from_slice(bytes);
 }
 
-fn take(bytes: &mut Bytes, len: usize) -> Option<Bytes> {
-    (len <= bytes.len()).then(|| bytes.split_to(len))
-}
-
-fn take_optional(bytes: &mut Bytes) -> Option<Option<Bytes>> {
-    match bytes.try_get_u32_le().ok()? as usize {
-        0 => Some(None),
-        len => take(bytes, len - 1).map(Some),
-    }
+fn take_bytes(bytes: &mut Bytes) -> Option<Bytes> {
+    let length = take_number(bytes)?;
+    (length <= bytes.len()).then(|| bytes.split_to(length))
 }
 
 #[cfg(test)]
@@ -166,5 +198,38 @@ mod tests {
         for cut in 0..encoded.len() {
             assert!(Commit::decode(7, encoded.slice(..cut)).is_err(), "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn the_log_has_the_documented_bytes() {
+        let mut commit = example();
+        commit.timestamp = 0x0102_0304;
+        let expected = [
+            &[1, 4, 3, 2, 1, 0, 0, 0, 0, 2, 0, 0, 0][..],
+            &[5, 0][..],
+            b"users",
+            &[2, 0, 0, 0],
+            b"k1",
+            &[0, 0, 0, 0, 4, 0, 0, 0],
+            b"row",
+            &[4, 0],
+            b"logs",
+            &[2, 0, 0, 0],
+            b"k2",
+            &[1, 0, 0, 0, 0, 0, 0, 0],
+        ];
+        assert_eq!(commit.encode(), expected.concat());
+    }
+
+    #[test]
+    fn other_formats_and_what_follows_a_commit_are_not_taken_for_one() {
+        let encoded = example().encode();
+        let other = [&[2], &encoded[1..]].concat();
+        assert!(Commit::decode(7, other.clone().into()).is_err());
+        assert_eq!(Commit::timestamp_of(&other), None);
+        assert_eq!(Commit::timestamp_of(&encoded[..8]), None);
+        assert!(Commit::decode(7, [&encoded[..], &[0]].concat().into()).is_err());
+        let empty = Commit { changes: Vec::new(), ..example() };
+        assert_eq!(Commit::decode(7, empty.encode()).unwrap(), empty);
     }
 }

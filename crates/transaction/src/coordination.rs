@@ -99,7 +99,8 @@ pub trait Coordination: Send + Sync {
     /// to the view in the registry.
     ///
     /// # Errors
-    /// `STORAGE_ERROR` when the state cannot be reached.
+    /// `STORAGE_ERROR` when the state cannot be reached; `STORE_FAILED` when it
+    /// is not known any more.
     fn refresh(
         &self,
         advance: Option<TransactionId>,

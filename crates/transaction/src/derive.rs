@@ -67,6 +67,7 @@ pub type Maintenance = Box<dyn FnOnce(&dyn CommitState, Stamp) -> Result<Derived
 /// Is told of commits after they were published, in revision order. Must
 /// return quickly: it runs on the committing thread.
 pub trait CommitListener: Send + Sync {
-    /// `commits` are durable, visible and in revision order.
-    fn committed(&self, commits: &[Arc<Commit>]);
+    /// `commits` are durable, visible and in revision order; the change log has
+    /// grown by `log_bytes` for them, keys included.
+    fn committed(&self, commits: &[Arc<Commit>], log_bytes: u64);
 }

@@ -16,6 +16,12 @@
 
 use bytes::Bytes;
 
+/// Where an engine should cut the key space: what is on two sides of a cut is
+/// written in different patterns. The change log grows at its end and is never
+/// rewritten; most stores have no tombstones, and every insert looks for one;
+/// rows are large and index entries small.
+pub const CUTS: &[u8] = &[LOG, TOMBSTONE, GARBAGE, ROW, INDEX];
+
 /// Space of the store-wide counters.
 pub const META: u8 = 0x01;
 /// Space of definitions. A commit that writes here changes the schema revision.
@@ -46,10 +52,13 @@ pub const RESERVED_REVISION: &[u8] = &[META, b'n'];
 /// holds every commit after it.
 pub const TRIMMED_REVISION: &[u8] = &[META, b't'];
 
+/// The length of a change log key.
+pub const LOG_KEY_BYTES: usize = 9;
+
 /// The change log's key of a revision.
 #[must_use]
 pub fn log_key(revision: u64) -> Bytes {
-    let mut key = [0; 9];
+    let mut key = [0; LOG_KEY_BYTES];
     key[0] = LOG;
     key[1..].copy_from_slice(&revision.to_be_bytes());
     Bytes::copy_from_slice(&key)
@@ -69,4 +78,23 @@ pub fn idempotency_key(key: &[u8]) -> Bytes {
     full.push(IDEMPOTENCY);
     full.extend_from_slice(key);
     full.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_have_the_documented_bytes_and_the_log_is_in_revision_order() {
+        assert_eq!(log_key(0x0102), &b"\x04\0\0\0\0\0\0\x01\x02"[..]);
+        assert!(log_key(255) < log_key(256));
+        assert_eq!(idempotency_key(b"name"), &b"\x07name"[..]);
+    }
+
+    #[test]
+    fn a_revision_is_read_from_keys_of_the_log_only() {
+        assert_eq!(log_revision(&log_key(77)), Some(77));
+        assert_eq!(log_revision(&idempotency_key(&log_key(77)[1..])), None);
+        assert_eq!(log_revision(&log_key(77)[..8]), None);
+    }
 }

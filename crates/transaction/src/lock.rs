@@ -319,4 +319,142 @@ mod tests {
         assert_eq!(locks.lock(&clock, 1, &key("b"), LONG).unwrap_err().code(), Code::LimitExceeded);
         assert_eq!(locks.lock(&clock, 2, &key("a"), LONG).unwrap_err().code(), Code::LimitExceeded);
     }
+
+    /// Starts a wait and returns when it has begun.
+    fn waits<'scope>(
+        scope: &'scope std::thread::Scope<'scope, '_>,
+        locks: &'scope LockManager,
+        waiter: TransactionId,
+        wait: impl FnOnce() -> Result<bool> + Send + 'scope,
+    ) -> std::thread::ScopedJoinHandle<'scope, Result<bool>> {
+        let handle = scope.spawn(wait);
+        while !locks.guard().waiting.contains_key(&waiter) {
+            std::thread::yield_now();
+        }
+        assert!(locks.has_waiters());
+        handle
+    }
+
+    #[test]
+    fn lockers_get_the_record_in_the_order_in_which_they_came() {
+        let (locks, clock) = (&LockManager::new(8, 8), &SystemClock::new());
+        locks.lock(clock, 1, &key("a"), LONG).unwrap();
+        std::thread::scope(|scope| {
+            let waiters: Vec<_> = (2..=4)
+                .map(|id| waits(scope, locks, id, move || locks.lock(clock, id, &key("a"), LONG)))
+                .collect();
+            for (id, waiter) in (2..).zip(waiters) {
+                locks.release_all(id - 1);
+                assert!(waiter.join().unwrap().unwrap(), "it waited");
+                assert_eq!(locks.guard().locks[&key("a")].owner, id);
+            }
+        });
+        assert!(!locks.has_waiters());
+    }
+
+    #[test]
+    fn a_record_is_free_to_its_owner_and_to_nobody_else() {
+        let (locks, clock) = (LockManager::new(8, 1), SystemClock::new());
+        let held = |owner| locks.held_by_another(owner, [key("b"), key("a")].iter());
+        assert!(locks.is_empty() && held(1).is_none());
+        assert!(!locks.pass_by(&clock, 2, &key("a"), Duration::ZERO).unwrap(), "nobody has it");
+        assert!(!locks.lock(&clock, 1, &key("a"), Duration::ZERO).unwrap());
+        assert!(!locks.is_empty());
+        assert!(!locks.lock(&clock, 1, &key("a"), Duration::ZERO).unwrap(), "again is free");
+        assert!(!locks.pass_by(&clock, 1, &key("a"), Duration::ZERO).unwrap());
+        assert_eq!((held(1), held(2)), (None, Some(key("a"))));
+        for refused in [
+            locks.lock(&clock, 2, &key("a"), Duration::ZERO),
+            locks.pass_by(&clock, 2, &key("a"), Duration::ZERO),
+        ] {
+            assert_eq!(refused.unwrap_err().code(), Code::LockTimeout);
+        }
+        assert!(!locks.has_waiters(), "nobody waits who would not");
+        locks.release_all(1);
+        assert!(locks.is_empty() && held(2).is_none());
+    }
+
+    #[test]
+    fn a_writer_waits_until_the_record_is_free_and_takes_no_lock() {
+        let (locks, clock) = (&LockManager::new(8, 8), &SystemClock::new());
+        locks.lock(clock, 1, &key("a"), LONG).unwrap();
+        locks.lock(clock, 1, &key("b"), LONG).unwrap();
+        std::thread::scope(|scope| {
+            let writer = waits(scope, locks, 3, || locks.pass_by(clock, 3, &key("a"), LONG));
+            let locker = waits(scope, locks, 2, || locks.lock(clock, 2, &key("a"), LONG));
+            locks.release_all(1);
+            assert!(locker.join().unwrap().unwrap());
+            assert!(locks.guard().waiting.contains_key(&3), "the record has a new owner");
+            assert!(!locks.guard().locks.contains_key(&key("b")), "all are released");
+            locks.release_all(2);
+            assert!(writer.join().unwrap().unwrap(), "it waited");
+        });
+        assert!(locks.is_empty() && !locks.has_waiters());
+    }
+
+    #[test]
+    fn a_circle_is_found_through_others_and_a_chain_is_not_a_circle() {
+        let (locks, clock) = (&LockManager::new(8, 8), &SystemClock::new());
+        let names = ["a", "b", "c"];
+        for (owner, name) in (1..).zip(names) {
+            locks.lock(clock, owner, &key(name), LONG).unwrap();
+        }
+        std::thread::scope(|scope| {
+            // 1 waits for 2, and 2 for 3.
+            let one = waits(scope, locks, 1, || locks.lock(clock, 1, &key("b"), LONG));
+            let two = waits(scope, locks, 2, || locks.pass_by(clock, 2, &key("c"), LONG));
+            for refused in
+                [locks.lock(clock, 3, &key("a"), LONG), locks.pass_by(clock, 3, &key("a"), LONG)]
+            {
+                assert_eq!(refused.unwrap_err().code(), Code::Deadlock);
+            }
+            let four = waits(scope, locks, 4, || locks.lock(clock, 4, &key("a"), LONG));
+            for owner in [3, 2, 1] {
+                locks.release_all(owner);
+            }
+            for waiter in [one, two, four] {
+                assert!(waiter.join().unwrap().unwrap());
+            }
+        });
+    }
+
+    #[test]
+    fn a_wait_says_how_long_it_lasted_and_takes_its_place_in_the_queue_with_it() {
+        let (locks, clock) = (&LockManager::new(8, 8), &tandem_base::SimulatedClock::new(0));
+        locks.lock(clock, 1, &key("a"), LONG).unwrap();
+        std::thread::scope(|scope| {
+            let patient = waits(scope, locks, 2, || locks.lock(clock, 2, &key("a"), 2 * LONG));
+            let hasty = waits(scope, locks, 3, || locks.lock(clock, 3, &key("a"), LONG));
+            let next = waits(scope, locks, 4, || locks.lock(clock, 4, &key("a"), 2 * LONG));
+            clock.advance(LONG);
+            let refused = hasty.join().unwrap().unwrap_err();
+            assert_eq!(refused.code(), Code::LockTimeout);
+            assert_eq!(refused.detail("waitedMs").and_then(|ms| ms.as_u64()), Some(20_000));
+            locks.release_all(1);
+            assert!(patient.join().unwrap().unwrap(), "its time was not over");
+            locks.release_all(2);
+            assert!(next.join().unwrap().unwrap());
+        });
+    }
+
+    #[test]
+    fn g10_the_bounds_are_reached_and_named() {
+        let (locks, clock) = (&LockManager::new(1, 2), &SystemClock::new());
+        for name in ["a", "b"] {
+            locks.lock(clock, 1, &key(name), LONG).unwrap();
+        }
+        let named = |refused: Result<bool>, limit: &str, actual: u64| {
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.detail("limit").and_then(|name| name.as_str()), Some(limit));
+            assert_eq!(refused.detail("actual").and_then(|actual| actual.as_u64()), Some(actual));
+        };
+        named(locks.lock(clock, 1, &key("c"), LONG), "locksPerTransaction", 2);
+        std::thread::scope(|scope| {
+            let waiter = waits(scope, locks, 2, || locks.lock(clock, 2, &key("a"), LONG));
+            named(locks.lock(clock, 3, &key("a"), LONG), "lockWaiters", 1);
+            named(locks.pass_by(clock, 3, &key("b"), LONG), "lockWaiters", 1);
+            locks.release_all(1);
+            waiter.join().unwrap().unwrap();
+        });
+    }
 }

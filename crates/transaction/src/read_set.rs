@@ -107,4 +107,52 @@ mod tests {
         }
         assert!(!covers(&set, &[0x10, 0, 0, 0, 7, 1]), "other buckets stay out");
     }
+
+    #[test]
+    fn g4_what_was_read_is_remembered_exactly_up_to_the_limit() {
+        let mut set = ReadSet::new(4);
+        assert!(set.is_empty());
+        set.add_range(KeyRange::new(vec![5], vec![5]));
+        assert!(set.is_empty(), "an empty range is nothing read");
+        for n in 0..2 {
+            set.add_point(&[0x10, 0, 0, 0, 1, n]);
+            assert!(!set.is_empty());
+            set.add_range(KeyRange::new(vec![0x20, 0, 0, 0, 1, n], vec![0x20, 0, 0, 0, 1, n + 1]));
+        }
+        // Once more the same: nothing new to remember.
+        set.add_point(&[0x10, 0, 0, 0, 1, 1]);
+        set.add_range(KeyRange::new(vec![0x20, 0, 0, 0, 1, 1], vec![0x20, 0, 0, 0, 1, 2]));
+        assert_eq!((set.points().count(), set.ranges().count()), (2, 2));
+        assert!(!covers(&set, &[0x10, 0, 0, 0, 1, 2]) && !covers(&set, &[0x20, 0, 0, 0, 1, 2]));
+        set.add_point(&[0x10, 0, 0, 0, 1, 9]);
+        assert!(covers(&set, &[0x10, 0, 0, 0, 1, 2]), "one more, and the bucket stands for it");
+        assert!(!covers(&set, &[0x10, 0, 0, 0, 2]) && !covers(&set, &[0x20, 0, 0, 0, 2]));
+    }
+
+    #[test]
+    fn g4_a_range_over_several_buckets_stays_as_it_was_read_when_others_are_widened() {
+        let mut set = ReadSet::new(2);
+        set.add_range(KeyRange::new(vec![0x10, 0, 0, 0, 1, 5], vec![0x10, 0, 0, 0, 3]));
+        set.add_range(KeyRange { start: vec![0xFF, 9].into(), end: None });
+        set.add_point(&[0x10, 0, 0, 0, 7, 1]);
+        // Too many even when widened: everything was read.
+        assert!(covers(&set, &[0]));
+        let mut set = ReadSet::new(3);
+        set.add_range(KeyRange::new(vec![0x10, 0, 0, 0, 1, 5], vec![0x10, 0, 0, 0, 3]));
+        set.add_range(KeyRange { start: vec![0xFF, 9].into(), end: None });
+        set.add_point(&[0x10, 0, 0, 0, 7, 1]);
+        set.add_point(&[0x10, 0, 0, 0, 7, 2]);
+        assert!(covers(&set, &[0x10, 0, 0, 0, 2, 8]) && covers(&set, &[0xFF, 10]));
+        assert!(covers(&set, &[0x10, 0, 0, 0, 7, 3]));
+        assert!(!covers(&set, &[0x10, 0, 0, 0, 1, 4]) && !covers(&set, &[0x10, 0, 0, 0, 3]));
+        assert!(!covers(&set, &[0xFF, 8]) && !covers(&set, &[0]));
+    }
+
+    #[test]
+    fn g4_a_range_to_the_end_of_a_bucket_is_widened_to_the_bucket() {
+        let mut set = ReadSet::new(1);
+        set.add_range(KeyRange::new(vec![0x10, 0, 0, 0, 1, 5], vec![0x10, 0, 0, 0, 2]));
+        set.add_point(&[0x10, 0, 0, 0, 1, 1]);
+        assert_eq!(set.ranges().collect::<Vec<_>>(), [&KeyRange::prefix(&[0x10, 0, 0, 0, 1])]);
+    }
 }

@@ -207,3 +207,121 @@ pub(crate) fn expired_error() -> Error {
         "The transaction exceeded its time limit and was rolled back",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use tandem_base::SimulatedClock;
+    use tandem_storage::{MemoryStorage, Storage};
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    struct Fixture {
+        registry: Registry,
+        clock: SimulatedClock,
+        limits: TransactionLimits,
+    }
+
+    fn fixture() -> Fixture {
+        let limits = TransactionLimits { open_transactions: 3, ..TransactionLimits::default() };
+        Fixture { registry: Registry::default(), clock: SimulatedClock::new(0), limits }
+    }
+
+    fn view(revision: u64) -> Arc<View> {
+        Arc::new(View::new(revision, 0, MemoryStorage::new().snapshot().expect("in memory")))
+    }
+
+    impl Fixture {
+        /// Open for 100 ms in all and for 40 ms unused.
+        fn begin(&self, revision: u64) -> Result<Arc<ActiveTransaction>> {
+            let Self { registry, clock, limits } = self;
+            let begun = registry.begin(clock, limits, 100 * MS, 40 * MS, || view(revision))?;
+            assert_eq!(begun.1.revision(), revision);
+            Ok(begun.0)
+        }
+    }
+
+    #[test]
+    fn g9_a_transaction_expires_when_its_whole_time_is_over_and_not_before() {
+        let fixture = fixture();
+        fixture.clock.advance(1_000 * MS);
+        let active = fixture.begin(1).unwrap();
+        assert_eq!(active.deadline(), 1_100 * MS);
+        active.touch(1_090 * MS);
+        assert!(!active.expire_if_due(1_099 * MS) && !active.is_expired());
+        assert!(active.expire_if_due(1_100 * MS) && active.is_expired());
+        assert!(!active.expire_if_due(1_100 * MS), "only once");
+        assert!(!active.start_ending(), "it cannot commit any more");
+    }
+
+    #[test]
+    fn g9_a_transaction_expires_when_it_is_unused_for_too_long() {
+        let fixture = fixture();
+        let active = fixture.begin(1).unwrap();
+        assert!(!active.expire_if_due(39 * MS));
+        active.touch(39 * MS);
+        assert!(!active.expire_if_due(78 * MS), "it was used meanwhile");
+        assert!(active.expire_if_due(79 * MS));
+    }
+
+    #[test]
+    fn g9_a_transaction_that_is_committing_does_not_expire() {
+        let fixture = fixture();
+        let active = fixture.begin(1).unwrap();
+        assert!(active.start_ending());
+        assert!(!active.expire_if_due(1_000 * MS) && !active.is_expired());
+        assert!(!active.start_ending(), "it ends once");
+        assert!(fixture.registry.expire(1_000 * MS).is_empty());
+        assert_eq!(fixture.registry.len(), 1);
+    }
+
+    #[test]
+    fn g9_expired_transactions_are_forgotten_and_the_others_stay() {
+        let fixture = fixture();
+        let (first, second) = (fixture.begin(5).unwrap(), fixture.begin(7).unwrap());
+        second.touch(30 * MS);
+        assert_eq!(fixture.registry.expire(40 * MS), [first.id()]);
+        assert_eq!((fixture.registry.len(), fixture.registry.oldest_revision()), (1, Some(7)));
+        assert_eq!(fixture.registry.expire(70 * MS), [second.id()]);
+        assert!(fixture.registry.is_empty());
+        assert_eq!(fixture.registry.oldest_revision(), None);
+    }
+
+    #[test]
+    fn g4_the_oldest_revision_is_that_of_the_oldest_view_in_use() {
+        let fixture = fixture();
+        let (old, new) = (fixture.begin(3).unwrap(), fixture.begin(8).unwrap());
+        assert_ne!(old.id(), new.id());
+        let oldest = || fixture.registry.oldest_revision();
+        assert_eq!((fixture.registry.len(), oldest()), (2, Some(3)));
+        assert_eq!(fixture.registry.move_to(old.id(), || view(9)).revision(), 9);
+        assert_eq!(oldest(), Some(8));
+        fixture.registry.end(new.id());
+        assert_eq!(oldest(), Some(9));
+        fixture.registry.end(old.id());
+        assert_eq!(oldest(), None);
+        // One that is over pins nothing, wherever it is moved to.
+        fixture.registry.move_to(old.id(), || view(10));
+        assert_eq!((fixture.registry.len(), oldest()), (0, None));
+    }
+
+    #[test]
+    fn g10_open_transactions_are_bounded_and_the_bound_is_named() {
+        let fixture = fixture();
+        let open: Vec<_> = (0..3).map(|_| fixture.begin(1).unwrap()).collect();
+        let refused = fixture.begin(1).unwrap_err();
+        assert_eq!(refused.code(), Code::LimitExceeded);
+        assert_eq!(
+            refused.detail("limit").and_then(|limit| limit.as_str()),
+            Some("openTransactions")
+        );
+        fixture.registry.end(open[1].id());
+        fixture.begin(1).unwrap();
+    }
+
+    #[test]
+    fn g9_the_caller_learns_that_time_ended_the_transaction() {
+        assert_eq!(expired_error().code(), Code::TransactionExpired);
+    }
+}

@@ -404,4 +404,102 @@ mod tests {
         set.rollback_to("s").unwrap();
         assert!(set.row(b"a").is_none());
     }
+
+    #[test]
+    fn g10_bytes_count_each_copy_that_is_held() {
+        let held = |key: usize, before: usize, after: usize| {
+            let mut set = WriteSet::default();
+            let (key, before) = (Bytes::from(vec![1; key]), Bytes::from(vec![2; before]));
+            let after = Bytes::from(vec![3; after]);
+            set.write_row(&key, Some(&before), 1, Some(after), None, None);
+            set.bytes()
+        };
+        let base = held(1, 1, 1);
+        assert!((160..400).contains(&base), "two nodes of a map and two steps back: {base}");
+        assert_eq!(held(1_001, 1, 1) - base, 3_000, "row, overlay and the way back");
+        assert_eq!(held(1, 1_001, 1) - base, 1_000, "the row before");
+        assert_eq!(held(1, 1, 1_001) - base, 2_000, "the row after, and in the overlay");
+
+        let entry = |key: usize, value: usize| {
+            let mut set = WriteSet::default();
+            set.write_overlay(vec![1; key].into(), Some(vec![2; value].into()));
+            set.bytes()
+        };
+        assert!((64..200).contains(&entry(1, 1)));
+        assert_eq!((entry(1_001, 1) - entry(1, 1), entry(1, 1_001) - entry(1, 1)), (1_000, 1_000));
+
+        let guard = |key: usize| {
+            let mut set = WriteSet::default();
+            let range = KeyRange::point(&vec![1; key]);
+            for _ in 0..2 {
+                let error = || Error::new(Code::Conflict, "guarded");
+                set.add_guard(GuardCheck::Exists, range.clone(), 1, error);
+            }
+            set.bytes()
+        };
+        assert!((160..400).contains(&guard(1)), "one condition is held once");
+        assert_eq!(guard(1_001) - guard(1), 2_000);
+    }
+
+    #[test]
+    fn g10_what_is_undone_is_held_no_more() {
+        let mut set = WriteSet::default();
+        write(&mut set, "a", None, Some("1"));
+        let held = set.bytes();
+        set.savepoint("s");
+        write(&mut set, "a", Some("1"), Some("2"));
+        write(&mut set, "b", Some("0"), None);
+        assert!(set.bytes() > held);
+        set.rollback_to("s").unwrap();
+        assert_eq!(set.bytes(), held);
+    }
+
+    #[test]
+    fn g7_records_are_in_the_order_in_which_they_were_first_written() {
+        let mut set = WriteSet::default();
+        for name in ["c", "a", "b", "c"] {
+            write(&mut set, name, Some("0"), Some("1"));
+        }
+        let names = |rows: Vec<(&Bytes, &RowWrite)>| -> Vec<_> {
+            rows.into_iter().map(|(name, _)| name.clone()).collect()
+        };
+        assert_eq!(names(set.rows_in_order()), ["c", "a", "b"]);
+        assert_eq!(names(set.rows().collect()), ["a", "b", "c"]);
+        assert_eq!(set.len(), 3);
+        let range = |start: &str, end: &str| KeyRange::new(key(start), key(end));
+        assert_eq!(names(set.rows_in(&range("a", "c")).collect()), ["a", "b"]);
+        assert_eq!(names(set.rows_in(&range("b", "a")).collect()), [""; 0]);
+        let after_a = KeyRange { start: key("b"), end: None };
+        assert_eq!(names(set.rows_in(&after_a).collect()), ["b", "c"]);
+        assert!(set.row(b"a").is_some() && set.row(b"d").is_none());
+    }
+
+    #[test]
+    fn inserted_rows_are_numbered_as_they_come() {
+        let mut set = WriteSet::default();
+        let numbers: Vec<_> = (0..3).map(|_| set.allocate_ordinal()).collect();
+        assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+    }
+
+    #[test]
+    fn what_a_statement_derived_holds_for_the_first_write_of_a_record_only() {
+        let mut set = WriteSet::default();
+        let derived =
+            || Some(DerivedEntries { schema_revision: 1, removes: Vec::new(), puts: Vec::new() });
+        set.write_row(&key("k"), None, 1, Some(key("a")), None, derived());
+        assert!(set.row(b"k").unwrap().derived.is_some());
+        set.write_row(&key("k"), Some(&key("a")), 1, Some(key("b")), None, derived());
+        assert!(set.row(b"k").unwrap().derived.is_none(), "it was derived from the own image");
+    }
+
+    #[test]
+    fn savepoints_are_counted_while_they_are_open() {
+        let mut set = WriteSet::default();
+        for count in 0..3 {
+            assert_eq!(set.savepoint_count(), count);
+            set.savepoint("s");
+        }
+        set.release("s").unwrap();
+        assert_eq!(set.savepoint_count(), 2);
+    }
 }

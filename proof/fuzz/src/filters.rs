@@ -1,15 +1,17 @@
-//! Filters, sorts and updates: lines of JSON over a bucket with every kind of
-//! index.
+//! Filters, sorts, updates and pipelines: lines of JSON over a bucket with every
+//! kind of index.
 //!
 //! ```text
 //! line 1   filter
 //! line 2   sort
-//! line 3   update, merged into the records that the filter matches
+//! line 3   update of the records that the filter matches: fields to be merged,
+//!          or an expression; an array is a pipeline instead
 //! line 4.. records (in two buckets: one that takes anything, one with a schema)
 //! ```
 //! The answer through the chosen plan must be the one of looking at every
 //! record; a filter printed and parsed again must match the same; a statement
-//! that fails must change nothing.
+//! that fails must change nothing; a pipeline that begins with a `$match` must
+//! make of the bucket what it makes of the records without an index.
 
 use serde_json::{Value, json};
 use tandem::{Bucket, BucketConfig, CheckOptions, Find, Record, Store};
@@ -29,6 +31,10 @@ pub fn target(data: &[u8]) {
     let mut next = || lines.next().flatten();
     let (filter, sort, update) = (next(), next(), next());
     let Some(filter) = filter else { return };
+    let (update, pipeline) = match update {
+        Some(pipeline @ Value::Array(_)) => (None, Some(pipeline)),
+        update => (update, None),
+    };
     let records: Vec<Value> = lines.flatten().take(MOST_RECORDS).collect();
     let parsed = coded(Filter::parse(&filter));
     if let Some(parsed) = &parsed {
@@ -45,6 +51,9 @@ pub fn target(data: &[u8]) {
             coded(bucket.insert(record.clone()));
         }
         if let Some(parsed) = &parsed {
+            if let Some(pipeline) = &pipeline {
+                aggregate(&bucket, &filter, pipeline);
+            }
             read(&bucket, &filter, sort.as_ref(), parsed);
             write(&bucket, &filter, update.as_ref(), parsed);
         } else {
@@ -98,6 +107,23 @@ fn pages(find: &Find<'_>, in_order: &[Value]) {
         }
     }
     assert_eq!(seen, in_order, "pages");
+}
+
+/// The same documents with the filter in front, where an index may serve it,
+/// and behind a stage that keeps it from that.
+fn aggregate(bucket: &Bucket<'_>, filter: &Value, pipeline: &Value) {
+    let stages = pipeline.as_array().map_or(&[][..], Vec::as_slice);
+    let behind = |first: Option<Value>| -> Vec<Value> {
+        let matching = json!({ "$match": filter });
+        first.into_iter().chain([matching]).chain(stages.iter().cloned()).collect()
+    };
+    let front = coded(bucket.aggregate(Value::Array(behind(None))));
+    let scanned = behind(Some(json!({ "$unset": "no such field" })));
+    let scanned = coded(bucket.aggregate(Value::Array(scanned)));
+    // What one plan looks at and another does not may fail, or reach a limit.
+    if let (Some(front), Some(scanned)) = (front, scanned) {
+        assert_eq!(front, scanned, "{filter} {pipeline}");
+    }
 }
 
 fn sorted<'a>(bucket: &Bucket<'a>, filter: &Value, sort: &Value) -> Option<Find<'a>> {

@@ -1,7 +1,7 @@
 //! Inputs for the form without coverage: seeds, changed at random.
 
 /// What attackers send, to be spliced into anything.
-const TOKENS: [&str; 48] = [
+const TOKENS: [&str; 72] = [
     "{",
     "}",
     "[",
@@ -50,6 +50,30 @@ const TOKENS: [&str; 48] = [
     "__proto__",
     "id",
     "[[[[[[[[[[[[[[[[",
+    "$expr",
+    "$set",
+    "$inc",
+    "$push",
+    "$each",
+    "$slice",
+    "$pull",
+    "$[]",
+    "a.$",
+    "a.$[].b",
+    "$rename",
+    "$group",
+    "$_id",
+    "$unwind",
+    "$facet",
+    "$lookup",
+    "$$ROOT",
+    "$range",
+    "$map",
+    "$concat",
+    "$reduce",
+    "$dateAdd",
+    "$limit",
+    "$sort",
 ];
 
 /// `SplitMix64`: the same seed, the same inputs.

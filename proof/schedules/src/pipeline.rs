@@ -13,7 +13,7 @@ use crate::store::{Fault, POISONOUS, assert_clean, commit_one, newest, number, o
 pub struct Announced(Mutex<Vec<u64>>);
 
 impl CommitListener for Announced {
-    fn committed(&self, commits: &[Arc<Commit>]) {
+    fn committed(&self, commits: &[Arc<Commit>], _: u64) {
         self.0.lock().unwrap().extend(commits.iter().map(|commit| commit.revision));
     }
 }

@@ -61,7 +61,59 @@ pub(crate) fn queries() -> Vec<(&'static str, Value)> {
         ),
         ("everything", json!({ "bucket": "items", "sort": "id" })),
         ("reds", json!({ "bucket": "items", "sort": "id", "filter": { "color": "red" } })),
+        (
+            "richest",
+            json!({ "bucket": "accounts", "sort": ["-balance", "id"], "limit": 2, "offset": 1,
+                "fields": ["id", "balance"] }),
+        ),
+        (
+            "colors",
+            json!({ "bucket": "items", "filter": { "size": { "$gte": 3 } },
+                "aggregate": { "function": "sum", "field": "size", "groupBy": "color" } }),
+        ),
+        (
+            "increments",
+            json!({ "bucket": "counters", "aggregate": { "function": "sum", "field": "count" } }),
+        ),
     ]
+}
+
+/// What a stored query answers of these records, which are in the order of
+/// their ids. Groups come in no particular order.
+pub(crate) fn query_answer(query: &str, records: Vec<Value>) -> Value {
+    match query {
+        "richest" => {
+            let mut records = records;
+            records.sort_by_key(|record| std::cmp::Reverse(record["balance"].as_i64()));
+            let shown =
+                |record: &Value| json!({ "id": record["id"], "balance": record["balance"] });
+            records.iter().skip(1).take(2).map(shown).collect()
+        }
+        "colors" => {
+            let mut sums = std::collections::BTreeMap::<String, (Value, i64)>::new();
+            for record in records.iter().filter(|record| record["size"].as_i64() >= Some(3)) {
+                let color = &record["color"];
+                let sum = &mut sums.entry(color.to_string()).or_insert((color.clone(), 0)).1;
+                *sum += record["size"].as_i64().unwrap_or_default();
+            }
+            let group = |(color, sum)| json!({ "key": { "color": color }, "value": sum });
+            sums.into_values().map(group).collect()
+        }
+        "increments" => {
+            records.iter().filter_map(|record| record["count"].as_i64()).sum::<i64>().into()
+        }
+        _ => records.into_iter().filter(|record| query_matches(query, record)).collect(),
+    }
+}
+
+/// A result as [`query_answer`] gives it.
+pub(crate) fn query_normalised(query: &str, mut result: Value) -> Value {
+    if query == "colors"
+        && let Some(groups) = result.as_array_mut()
+    {
+        groups.sort_by_key(|group| group["key"]["color"].to_string());
+    }
+    result
 }
 
 /// Whether a stored query holds a record.

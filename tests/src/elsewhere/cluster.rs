@@ -128,8 +128,9 @@ impl Cluster {
                 put(keyspace::idempotency_key(name), Some(first));
             }
             let made = Arc::new(Commit { revision, timestamp: stamp.timestamp, changes });
-            put(keyspace::log_key(revision), Some(made.encode()));
-            commit = Some(made);
+            let (key, entry) = (keyspace::log_key(revision), made.encode());
+            commit = Some((made, (key.len() + entry.len()) as u64));
+            put(key, Some(entry));
         }
         if !batch.is_empty() {
             self.storage.write(batch, durability)?;
@@ -140,13 +141,14 @@ impl Cluster {
         }
         let oldest_needed = self.registry.oldest_revision().unwrap_or(now.revision());
         turn.states.retain(|revision, _| *revision >= oldest_needed);
-        if let Some(commit) = &commit {
+        if let Some((commit, log_bytes)) = &commit {
             turn.listeners.retain(|listener| listener.strong_count() > 0);
             for listener in turn.listeners.iter().filter_map(Weak::upgrade) {
-                listener.committed(std::slice::from_ref(commit));
+                listener.committed(std::slice::from_ref(commit), *log_bytes);
             }
         }
         let changes = if silent { 0 } else { record_changes };
+        let commit = commit.map(|(commit, _)| commit);
         Ok(Receipt { revision, changes, commit, replayed: None })
     }
 }

@@ -1,11 +1,10 @@
 //! The `tandem` command.
 
+mod memory;
+
 use std::process::ExitCode;
 
-/// Commits allocate and free many small buffers on several threads at once.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    memory::keep_for_reuse();
     tandem_cli::run()
 }

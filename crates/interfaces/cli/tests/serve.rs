@@ -4,12 +4,12 @@
 mod support;
 
 use std::io::BufReader;
-use std::net::TcpStream;
 use std::process::ChildStdout;
 
 use serde_json::{Value, json};
 use support::{PATIENCE, Place, Running, exists, rest};
-use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
 
 /// Starts a server and waits for its ready line.
 fn serve(place: &Place, arguments: &[&str]) -> (Running, Value, BufReader<ChildStdout>) {
@@ -39,36 +39,27 @@ fn configure(place: &Place, data: &str) {
     place.write("tandem.json", config.to_string());
 }
 
-/// A WebSocket to a server.
-struct Client(WebSocket<TcpStream>);
+/// A client, driven by this thread.
+struct Client {
+    runtime: Runtime,
+    client: tandem_client::Client,
+}
 
 impl Client {
     fn connect(ready: &Value) -> Self {
         let address = ready["listen"].as_str().expect("an address");
-        let stream = TcpStream::connect(address).expect("it listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
-        let (socket, _) =
-            tungstenite::client(format!("ws://{address}/"), stream).expect("a WebSocket");
-        let mut client = Self(socket);
-        assert_eq!(client.frame()["type"], "welcome");
-        client
-    }
-
-    fn frame(&mut self) -> Value {
-        let message = self.0.read().expect("a message in time");
-        serde_json::from_str(message.to_text().expect("text")).expect("JSON")
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let connecting = async {
+            timeout(PATIENCE, tandem_client::Client::connect(&format!("ws://{address}/"))).await
+        };
+        let client = runtime.block_on(connecting).expect("in time").expect("it listens");
+        Self { runtime, client }
     }
 
     /// The data of the answer to a request.
-    fn ask(&mut self, request: Value) -> Value {
-        self.0.send(Message::text(request.to_string())).expect("sent");
-        let mut answer = self.frame();
-        assert_eq!(
-            (&answer["type"], &answer["id"]),
-            (&json!("result"), &request["id"]),
-            "{answer}"
-        );
-        answer["data"].take()
+    fn ask(&self, kind: &str, fields: Value) -> Value {
+        let asking = async { timeout(PATIENCE, self.client.request(kind, fields)).await };
+        self.runtime.block_on(asking).expect("in time").expect(kind)
     }
 }
 
@@ -111,14 +102,13 @@ fn g2_what_a_killed_server_has_acknowledged_is_there_when_it_starts_again() {
     let arguments = ["--config", "tandem.json"];
     for round in 0..3 {
         let (mut server, ready, _out) = serve(&place, &arguments);
-        let mut client = Client::connect(&ready);
-        let count = json!({ "id": 1, "type": "store.count", "bucket": "items" });
-        assert_eq!(client.ask(count), round * 20);
+        let client = Client::connect(&ready);
+        let count = client.ask("store.count", json!({ "bucket": "items" }));
+        assert_eq!(count, round * 20);
         for n in 0..20 {
             let record = json!({ "id": round * 20 + n, "round": round });
-            let insert =
-                json!({ "id": n, "type": "store.insert", "bucket": "items", "data": record });
-            assert_eq!(client.ask(insert)["_version"], 1);
+            let insert = json!({ "bucket": "items", "data": record });
+            assert_eq!(client.ask("store.insert", insert)["_version"], 1);
         }
         server.signal("-KILL");
         assert_eq!(server.wait().code(), None, "killed");
@@ -133,8 +123,8 @@ fn what_was_imported_is_served() {
     place.write("rows.csv", "code,city\nSFO,San Francisco\n");
     place.import("rows.csv --bucket airports --key code").succeeded();
     let (server, ready, _out) = serve(&place, &["--data", "tandem-data"]);
-    let get = json!({ "id": 1, "type": "store.get", "bucket": "airports", "key": "SFO" });
-    assert_eq!(Client::connect(&ready).ask(get)["city"], "San Francisco");
+    let get = json!({ "bucket": "airports", "key": "SFO" });
+    assert_eq!(Client::connect(&ready).ask("store.get", get)["city"], "San Francisco");
     place.import("rows.csv --bucket airports --key code").refused("STORE_LOCKED");
     stop(server);
     place.import("rows.csv --bucket airports --key code").succeeded();
@@ -148,9 +138,8 @@ fn a_server_whose_log_nobody_reads_goes_on() {
     let (mut server, ready, _out) = serve(&place, &["--config", "tandem.json"]);
     server.close_log();
     for id in 0..3 {
-        let insert =
-            json!({ "id": id, "type": "store.insert", "bucket": "items", "data": { "id": id } });
-        assert_eq!(Client::connect(&ready).ask(insert)["_version"], 1);
+        let insert = json!({ "bucket": "items", "data": { "id": id } });
+        assert_eq!(Client::connect(&ready).ask("store.insert", insert)["_version"], 1);
     }
     stop(server);
     place.assert_consistent();

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tandem_base::Result;
-use tandem_query::{self as query, Function, GroupBy};
+use tandem_query::{self as query, Function, GroupBy, Pipeline};
 use tandem_record::value::Path;
 
 use crate::bucket::Bucket;
@@ -15,7 +15,7 @@ impl Bucket<'_> {
     /// # Errors
     /// `VALIDATION_ERROR` for a malformed filter; `BUCKET_NOT_DEFINED`.
     pub fn sum(&self, field: &str, filter: impl Into<Value>) -> Result<Value> {
-        self.aggregate(Function::Sum, field, filter.into())
+        self.number(Function::Sum, field, filter.into())
     }
 
     /// The mean of the numbers in a field; 0 without any.
@@ -23,7 +23,7 @@ impl Bucket<'_> {
     /// # Errors
     /// As [`sum`](Self::sum).
     pub fn avg(&self, field: &str, filter: impl Into<Value>) -> Result<Value> {
-        self.aggregate(Function::Avg, field, filter.into())
+        self.number(Function::Avg, field, filter.into())
     }
 
     /// The smallest number in a field; null without any.
@@ -31,7 +31,7 @@ impl Bucket<'_> {
     /// # Errors
     /// As [`sum`](Self::sum).
     pub fn min(&self, field: &str, filter: impl Into<Value>) -> Result<Value> {
-        self.aggregate(Function::Min, field, filter.into())
+        self.number(Function::Min, field, filter.into())
     }
 
     /// The largest number in a field; null without any.
@@ -39,10 +39,10 @@ impl Bucket<'_> {
     /// # Errors
     /// As [`sum`](Self::sum).
     pub fn max(&self, field: &str, filter: impl Into<Value>) -> Result<Value> {
-        self.aggregate(Function::Max, field, filter.into())
+        self.number(Function::Max, field, filter.into())
     }
 
-    fn aggregate(&self, function: Function, field: &str, filter: Value) -> Result<Value> {
+    fn number(&self, function: Function, field: &str, filter: Value) -> Result<Value> {
         let field = Path::parse(field)?;
         let query = self.find(filter).query()?;
         self.session().read(|records, tx| {
@@ -93,5 +93,69 @@ impl Bucket<'_> {
             let (bucket, filter) = (self.name(), query.filter.as_ref());
             query::group_by(records, tx, bucket, &group_by, filter, &query.limits)
         })
+    }
+
+    /// The documents that an aggregation pipeline makes of the records, with
+    /// MongoDB's meaning: `$match $project $addFields $set $unset $group $sort
+    /// $sortByCount $limit $skip $unwind $count $lookup $facet $replaceRoot
+    /// $replaceWith`. A leading `$match`, `$sort` and `$limit` uses indexes.
+    /// All that it reads is of one state, and in a serializable transaction it
+    /// is validated like any read.
+    ///
+    /// ```
+    /// # fn main() -> tandem::Result<()> {
+    /// use serde_json::json;
+    /// # let store = tandem::Store::memory()?;
+    /// # store.define_bucket("sales", tandem::BucketConfig::new("id"))?;
+    /// let sales = store.bucket("sales");
+    /// sales.insert_many([
+    ///     json!({ "id": 1, "item": "pen", "price": 2, "quantity": 10 }),
+    ///     json!({ "id": 2, "item": "ink", "price": 9, "quantity": 1 }),
+    ///     json!({ "id": 3, "item": "pen", "price": 3, "quantity": 5 }),
+    /// ])?;
+    /// let revenue = sales.aggregate(json!([
+    ///     { "$group": {
+    ///         "_id": "$item",
+    ///         "revenue": { "$sum": { "$multiply": ["$price", "$quantity"] } },
+    ///     } },
+    ///     { "$sort": { "revenue": -1 } },
+    /// ]))?;
+    /// assert_eq!(
+    ///     revenue,
+    ///     [json!({ "_id": "pen", "revenue": 35 }), json!({ "_id": "ink", "revenue": 9 })]
+    /// );
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` for a malformed pipeline, or an expression that cannot
+    /// be evaluated on a document; `LIMIT_EXCEEDED` naming `pipelineBytes`,
+    /// `pipelineWork` or another bound; `BUCKET_NOT_DEFINED`.
+    pub fn aggregate(&self, pipeline: impl Into<Value>) -> Result<Vec<Value>> {
+        let (pipeline, limits) = (self.pipeline(&pipeline.into())?, self.query_limits());
+        self.session()
+            .read(|records, tx| query::run_pipeline(records, tx, self.name(), &pipeline, &limits))
+    }
+
+    /// Runs a pipeline and tells how: the access to the records, as
+    /// [`Find::explain`](crate::Find::explain) does, and the `stages` that were
+    /// left to do on what it delivered.
+    ///
+    /// # Errors
+    /// As [`aggregate`](Self::aggregate).
+    pub fn explain_aggregate(&self, pipeline: impl Into<Value>) -> Result<Value> {
+        let (pipeline, limits) = (self.pipeline(&pipeline.into())?, self.query_limits());
+        self.session().read(|records, tx| {
+            query::explain_pipeline(records, tx, self.name(), &pipeline, &limits)
+        })
+    }
+
+    fn pipeline(&self, pipeline: &Value) -> Result<Pipeline> {
+        Pipeline::parse(pipeline, self.session().store().environment().clock.now_ms())
+    }
+
+    fn query_limits(&self) -> query::QueryLimits {
+        self.session().store().limits().query
     }
 }

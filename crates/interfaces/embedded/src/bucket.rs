@@ -100,8 +100,28 @@ impl<'a> Bucket<'a> {
     /// Merges `changes` into the record: listed fields are replaced, the others
     /// stay. Key, metadata and generated fields in `changes` are ignored.
     ///
+    /// Changes whose names begin with `$` are an update expression with
+    /// MongoDB's meaning: `$set $unset $inc $mul $min $max $rename $push
+    /// $addToSet $pull $pullAll $pop $currentDate`, with dotted paths, `$[]`,
+    /// and in [`update_many`](Self::update_many) the positional `$`.
+    ///
+    /// ```
+    /// # fn main() -> tandem::Result<()> {
+    /// use serde_json::json;
+    /// # let store = tandem::Store::memory()?;
+    /// # store.define_bucket("articles", tandem::BucketConfig::new("id"))?;
+    /// let articles = store.bucket("articles");
+    /// articles.insert(json!({ "id": 1, "stock": 5, "tags": ["new"] }))?;
+    /// let sale = json!({ "$inc": { "stock": -1 }, "$addToSet": { "tags": "sold" } });
+    /// let article = articles.update(1, sale)?;
+    /// assert_eq!(article.get("stock"), Some(json!(4)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// `NOT_FOUND`; otherwise as [`insert`](Self::insert).
+    /// `NOT_FOUND`; `VALIDATION_ERROR` for an expression that is malformed, or
+    /// impossible on this record; otherwise as [`insert`](Self::insert).
     pub fn update(&self, key: impl Into<Key>, changes: impl Into<Value>) -> Result<Record> {
         self.update_expecting(key.into(), changes.into(), None)
     }
@@ -214,15 +234,17 @@ impl<'a> Bucket<'a> {
             .write((), |records, tx, ()| records.delete(tx, &self.name, &key, expected_version))
     }
 
-    /// Merges `changes` into every record that matches `filter`, all or none.
-    /// Returns how many there were.
+    /// [Updates](Self::update) every record that matches `filter`, all or none.
+    /// Returns how many there were. In the paths of an expression, `$` is the
+    /// array element that the filter matched.
     ///
     /// # Errors
     /// As [`update`](Self::update); `VALIDATION_ERROR` for a malformed filter.
     pub fn update_many(&self, filter: impl Into<Value>, changes: impl Into<Value>) -> Result<u64> {
         let (query, changes) = (self.find(filter).query()?, object(changes.into())?);
         self.session.write((), |records, tx, ()| {
-            records.update_selected(tx, &self.name, &changes, |tx| {
+            let filter = query.filter.as_ref();
+            records.update_selected(tx, &self.name, &changes, filter, |tx| {
                 query::keys_inner(records, tx, &query)
             })
         })

@@ -5,7 +5,7 @@ use tandem_base::{Environment, Error, Result};
 use tandem_change::{ChangeHub, ChangeLogOptions, ChangeLogRetention, EventDispatcher};
 use tandem_record::Records;
 use tandem_storage::{DiskOptions, DiskStorage, Durability, MemoryStorage, Storage};
-use tandem_transaction::{CommitListener, Coordination, Derive, LocalCoordinator};
+use tandem_transaction::{CommitListener, Coordination, Derive, LocalCoordinator, keyspace};
 
 use crate::limits::Limits;
 use crate::maintenance::Builds;
@@ -167,7 +167,10 @@ impl StoreBuilder {
             Place::Nowhere => {
                 return Err(Error::validation("The store has no path, memory or storage"));
             }
-            Place::Directory(path) => local(Arc::new(DiskStorage::open(path, &disk)?), &limits)?,
+            Place::Directory(path) => {
+                let storage = DiskStorage::open_cut(path, &disk, keyspace::CUTS)?;
+                local(Arc::new(storage), &limits)?
+            }
             Place::Memory => {
                 // Reading that engine is as fast as reading a cache.
                 limits.transaction.record_cache_bytes = 0;

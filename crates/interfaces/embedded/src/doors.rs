@@ -5,6 +5,9 @@ use serde_json::Value;
 use tandem_base::Result;
 use tandem_storage::{Durability, WriteBatch};
 
+use tandem_record::Records;
+use tandem_transaction::{Read, Transaction as Engine};
+
 use crate::session::Session;
 use crate::store::Store;
 
@@ -25,6 +28,20 @@ impl Store {
     /// `BUCKET_NOT_DEFINED`.
     pub fn bucket_id(&self, name: &str) -> Result<u32> {
         Session::Autocommit(self).read(|records, tx| Ok(records.catalog(tx)?.bucket(name)?.id))
+    }
+
+    /// Runs reading statements on the newest revision, and tells which it is.
+    ///
+    /// # Errors
+    /// What `work` answers; `STORAGE_ERROR`, `CLOSED`.
+    pub fn read_at<T>(
+        &self,
+        work: impl FnOnce(&Records, &mut Engine) -> Result<T>,
+    ) -> Result<(u64, T)> {
+        Session::Autocommit(self).read(|records, tx| {
+            let revision = tx.view().revision();
+            Ok((revision, work(records, tx)?))
+        })
     }
 
     /// Makes every commit so far survive a power cut, those that were only

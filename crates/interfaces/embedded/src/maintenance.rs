@@ -8,6 +8,7 @@
 //! [`Store::maintain`](crate::Store::maintain) when it wants a round. Every step is small and resumable,
 //! so a crash or a close between two steps loses nothing.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -243,13 +244,18 @@ fn run(store: &Inner, signal: &Signal) {
         let now = clock.monotonic();
         // Half a round early is nearer than half a round late.
         let due = !ttl_check.is_zero() && now.saturating_sub(purged) + interval / 2 >= ttl_check;
-        // A failed store answers its users; maintenance has nobody to tell and
-        // tries again.
-        let _ = if due {
+        if due {
             purged = now;
-            store.maintain(&|| signal.stopped())
-        } else {
-            store.maintain_but_records(&|| signal.stopped())
-        };
+        }
+        // A failed store answers its users; maintenance has nobody to tell and
+        // tries again. Nor may a panic below it end the thread: without it nobody
+        // ends the transactions that their owners have forgotten.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            if due {
+                store.maintain(&|| signal.stopped())
+            } else {
+                store.maintain_but_records(&|| signal.stopped())
+            }
+        }));
     }
 }

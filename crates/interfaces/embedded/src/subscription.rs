@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tandem_base::Result;
+use tandem_base::{Error, Result};
 use tandem_change::{self as change, ChangeHub, ChangePredicate, ChangeSubscription};
 use tandem_record::filter::Filter;
 use tandem_record::row::Row;
 
-use crate::change::Commit;
+use crate::change::{Change, Commit};
+use crate::initial::InitialRecords;
 use crate::store::Store;
 
 /// What a [`Subscription`] delivers, and from where.
@@ -30,6 +31,7 @@ pub struct SubscribeOptions {
     buckets: Option<Vec<String>>,
     filter: Option<Value>,
     from: Option<u64>,
+    include_initial: bool,
 }
 
 impl SubscribeOptions {
@@ -60,8 +62,43 @@ impl SubscribeOptions {
         self
     }
 
-    fn resolve(self) -> Result<change::SubscribeOptions> {
-        let Self { buckets, filter, from } = self;
+    /// First every record that there is (and matches), in portions
+    /// ([`Notice::Initial`]), then every commit after the revision that they
+    /// are of: no gap, no overlap. That revision is kept readable until the
+    /// last portion. Not together with [`from`](Self::from).
+    #[must_use]
+    pub fn include_initial(mut self) -> Self {
+        self.include_initial = true;
+        self
+    }
+
+    /// Whether the records that there are come first.
+    #[must_use]
+    pub fn includes_initial(&self) -> bool {
+        self.include_initial
+    }
+
+    /// The records to hand over first, for doors that follow by themselves:
+    /// from their [revision](InitialRecords::revision) on.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` for a malformed filter, or together with a revision
+    /// to start from; `BUCKET_NOT_DEFINED`; `STORAGE_ERROR`; `CLOSED`.
+    pub fn initial_records(&self, store: &Store) -> Result<InitialRecords> {
+        if self.from.is_some() {
+            return Err(Error::validation("\"from\" and \"includeInitial\" exclude each other"));
+        }
+        let filter = self.filter.as_ref().map(Filter::parse).transpose()?;
+        InitialRecords::open(store, self.buckets.as_deref(), filter)
+    }
+
+    /// The options as the layer below has them, for doors that follow by
+    /// themselves.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` for a malformed filter.
+    pub fn resolve(self) -> Result<change::SubscribeOptions> {
+        let Self { buckets, filter, from, include_initial: _ } = self;
         let predicate = filter.map(|filter| Filter::parse(&filter).map(matching)).transpose()?;
         Ok(change::SubscribeOptions { buckets, predicate, from, ..Default::default() })
     }
@@ -80,6 +117,18 @@ fn matching(filter: Filter) -> ChangePredicate {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Notice {
+    /// Records that were there when the subscription began: the next portion,
+    /// each as the insert that it would take. Only with
+    /// [`include_initial`](SubscribeOptions::include_initial), and before
+    /// anything else.
+    Initial {
+        /// The revision that they are of, the same for all portions.
+        revision: u64,
+        /// The records; the last portion may be empty.
+        changes: Vec<Change>,
+        /// Whether all have come: commits follow.
+        last: bool,
+    },
     /// A commit with its matching changes. Revisions rise from one to the next.
     Commit(Commit),
     /// Nothing up to this revision matched; resuming from here loses nothing.
@@ -131,15 +180,27 @@ pub enum Notice {
 /// ```
 pub struct Subscription {
     inner: ChangeSubscription,
+    /// What is still to be handed over before the commits.
+    initial: Option<InitialRecords>,
     /// The iterator has delivered its last notice or error.
     ended: bool,
 }
 
 impl Subscription {
-    /// The revision up to which everything has been delivered.
+    /// The revision up to which everything has been delivered; while initial
+    /// records are still to come, the one that they are of.
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.inner.position()
+    }
+
+    fn next_initial(&mut self) -> Result<Option<Notice>> {
+        let Some(initial) = &mut self.initial else { return Ok(None) };
+        let (revision, (changes, last)) = (initial.revision(), initial.next_portion()?);
+        if last {
+            self.initial = None;
+        }
+        Ok(Some(Notice::Initial { revision, changes, last }))
     }
 
     /// The next notice, if there is one now.
@@ -148,6 +209,9 @@ impl Subscription {
     /// `CLOSED` when the store is closed and everything was delivered;
     /// `RESYNC_REQUIRED` after [`Notice::Resync`]; `STORAGE_ERROR`.
     pub fn try_next(&mut self) -> Result<Option<Notice>> {
+        if let Some(initial) = self.next_initial()? {
+            return Ok(Some(initial));
+        }
         self.inner.try_next()?.map(read).transpose()
     }
 
@@ -156,6 +220,9 @@ impl Subscription {
     /// # Errors
     /// As [`try_next`](Self::try_next).
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Notice>> {
+        if let Some(initial) = self.next_initial()? {
+            return Ok(Some(initial));
+        }
         self.inner.next_timeout(timeout)?.map(read).transpose()
     }
 }
@@ -167,7 +234,10 @@ impl Iterator for Subscription {
         if self.ended {
             return None;
         }
-        let next = self.inner.next().transpose()?.and_then(read);
+        let next = match self.next_initial().transpose() {
+            Some(initial) => initial,
+            None => self.inner.next().transpose()?.and_then(read),
+        };
         self.ended = matches!(next, Err(_) | Ok(Notice::Resync { .. }));
         Some(next)
     }
@@ -192,7 +262,12 @@ impl Store {
     /// the asked revision can be delivered; `VALIDATION_ERROR` for a malformed
     /// filter; `CLOSED`.
     pub fn subscribe(&self, options: SubscribeOptions) -> Result<Subscription> {
-        Ok(Subscription { inner: self.follow(options.resolve()?)?, ended: false })
+        let initial = options.include_initial.then(|| options.initial_records(self)).transpose()?;
+        let options = match &initial {
+            Some(initial) => options.from(initial.revision()),
+            None => options,
+        };
+        Ok(Subscription { inner: self.follow(options.resolve()?)?, initial, ended: false })
     }
 
     /// Follows the commits as stored bytes, for doors that encode them

@@ -28,7 +28,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message, Utf8Bytes};
 
-use crate::frame::{self, Frame};
+use crate::frame::{self, Frame, Outgoing};
 use crate::heartbeat::{Beat, Heartbeat};
 use crate::metered::Metered;
 use crate::outbox::{Closing, Next, Outbox};
@@ -54,7 +54,8 @@ pub(crate) async fn serve<S>(
     let outbox = peer.outbox().clone();
     let written = socket.get_ref().written();
     let (sink, stream) = socket.split();
-    let writer = tokio::spawn(write_frames(sink, outbox.clone(), peer.shared.clone()));
+    let task = tokio::spawn(write_frames(sink, outbox.clone(), peer.shared.clone()));
+    let writer = Writer { task, outbox: outbox.clone() };
     let mut wire = Wire {
         stream,
         ahead: VecDeque::new(),
@@ -93,7 +94,7 @@ pub(crate) async fn serve<S>(
     });
     // Rolls back what is open before the client can see the close.
     peer.leave().await;
-    finish(end, &outbox, wire.stream, writer).await;
+    finish(end, wire.stream, writer).await;
 }
 
 /// Why the loop ended.
@@ -211,6 +212,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
+/// The task that writes, for as long as its connection is served. However that
+/// ends, also by a panic or because the future is dropped: without anybody who
+/// reads, the socket is closed and not left open for its client to wait on.
+struct Writer<S> {
+    task: JoinHandle<SplitSink<WebSocketStream<S>, Message>>,
+    outbox: Arc<Outbox>,
+}
+
+impl<S> Drop for Writer<S> {
+    fn drop(&mut self) {
+        self.outbox.abandon();
+        self.task.abort();
+    }
+}
+
 /// Sends what the outbox holds until it says to stop. Returns the sink, so
 /// that the socket can be put together again.
 async fn write_frames<S>(
@@ -224,7 +240,7 @@ where
     loop {
         let sent = match outbox.next().await {
             Next::Frames(frames) => {
-                shared.metrics.sent(frames.iter().map(Vec::len).sum());
+                shared.metrics.sent(frames.iter().map(Outgoing::len).sum());
                 send_all(&mut sink, frames).await
             }
             Next::Close(closing) => {
@@ -243,13 +259,13 @@ where
 
 async fn send_all<S>(
     sink: &mut SplitSink<WebSocketStream<S>, Message>,
-    frames: Vec<Vec<u8>>,
+    frames: Vec<Outgoing>,
 ) -> Result<(), SocketError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     for frame in frames {
-        let text = Utf8Bytes::try_from(frame)
+        let text = Utf8Bytes::try_from(frame.into_text())
             .map_err(|_| SocketError::Utf8("a frame is not text".to_owned()))?;
         sink.feed(Message::Text(text)).await?;
     }
@@ -259,30 +275,22 @@ where
 /// Ends the socket: lets the writer send the close, then reads until the
 /// client has answered it. Closing with unread bytes in the receive buffer
 /// would reset the connection, and the client would never see the close code.
-async fn finish<S>(
-    end: End,
-    outbox: &Outbox,
-    stream: SplitStream<WebSocketStream<S>>,
-    mut writer: JoinHandle<SplitSink<WebSocketStream<S>, Message>>,
-) where
+async fn finish<S>(end: End, stream: SplitStream<WebSocketStream<S>>, mut writer: Writer<S>)
+where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let closing = match end {
         End::Gone => {
-            outbox.abandon();
+            writer.outbox.abandon();
             None
         }
         End::Close(closing) => {
-            outbox.close(closing);
+            writer.outbox.close(closing);
             Some(closing)
         }
     };
-    let Ok(Ok(sink)) = timeout(CLOSE_WAIT, &mut writer).await else {
-        // The client does not read: the socket is dropped as it is.
-        outbox.abandon();
-        writer.abort();
-        return;
-    };
+    // If the client does not read, the socket is dropped as it is.
+    let Ok(Ok(sink)) = timeout(CLOSE_WAIT, &mut writer.task).await else { return };
     let Ok(mut socket) = sink.reunite(stream) else { return };
     let farewell = async {
         match closing {

@@ -11,8 +11,7 @@ use tandem::Store;
 use tandem_base::Result;
 
 use crate::config::{Config, apply_definitions};
-use crate::feed::Feed;
-use crate::frame;
+use crate::frame::{self, Outgoing};
 use crate::outbox::Next;
 use crate::peer::Peer;
 use crate::rpc;
@@ -35,7 +34,7 @@ impl Conversation {
     /// one that exists; `CLOSED`, `STORAGE_ERROR`.
     pub fn begin(config: Config, store: &Store) -> Result<Self> {
         apply_definitions(store, &config.store)?;
-        let shared = Shared::new(config, store.clone(), Feed::start(store)?, Workers::new(None));
+        let shared = Shared::start(config, store.clone(), Workers::new(None))?;
         let peer = Peer::administrator(shared.clone(), LOCAL);
         Ok(Self { shared, peer })
     }
@@ -52,11 +51,13 @@ impl Conversation {
             tokio::select! {
                 biased;
                 () = &mut work => break,
-                next = outbox.next() => if let Next::Frames(frames) = next { heard.extend(frames) },
+                next = outbox.next() => if let Next::Frames(frames) = next {
+                    heard.extend(frames.into_iter().map(Outgoing::into_text));
+                },
             }
         }
         while let Some(Next::Frames(frames)) = outbox.next_at_once() {
-            heard.extend(frames);
+            heard.extend(frames.into_iter().map(Outgoing::into_text));
         }
         heard
     }

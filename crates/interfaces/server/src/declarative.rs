@@ -5,113 +5,66 @@
 //! in the filter that is entirely `{{ params.name }}` stands for a parameter,
 //! which may be any value; one that is not given is null.
 
-use serde_json::{Map, Value};
-use tandem::{Bucket, Store};
+use serde_json::{Map, Value, json};
+use tandem::QueryLimits;
 use tandem_base::{Error, Result};
+use tandem_query::{Function, GroupBy, LiveAggregate, LiveQuery, Query};
+use tandem_record::value::Path;
 
-use crate::data::Data;
-use crate::request::{Fields, sort_order};
+use crate::request::Fields;
 
 /// A stored query with its parameters filled in.
 #[derive(Clone, Debug)]
 pub(crate) struct DeclarativeQuery {
-    bucket: String,
-    filter: Value,
-    sort: Vec<String>,
-    limit: usize,
-    offset: usize,
-    fields: Option<Vec<String>>,
-    aggregate: Option<Aggregate>,
-}
-
-#[derive(Clone, Debug)]
-struct Aggregate {
-    function: String,
-    field: Option<String>,
-    group_by: Option<Value>,
+    /// The filter as it is then.
+    pub(crate) filter: Value,
+    pub(crate) live: LiveQuery,
 }
 
 impl DeclarativeQuery {
     /// Reads a config and puts `params` in their places.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR`, as when the query was defined.
-    pub(crate) fn bind(config: Value, params: &Map<String, Value>) -> Result<Self> {
+    /// `VALIDATION_ERROR`, as when the query was defined; also for a filter
+    /// that its parameters made malformed.
+    pub(crate) fn bind(
+        config: Value,
+        params: &Map<String, Value>,
+        limits: QueryLimits,
+    ) -> Result<Self> {
         let Value::Object(config) = config else {
             return Err(Error::validation("Query config: expected object"));
         };
         let mut config = Fields(config);
         let mut filter = config.filter()?;
         fill_in(&mut filter, params);
+        let sort = config.optional("sort").unwrap_or_default();
+        let mut query = Query::new(config.string("bucket")?)
+            .filter_json(&filter)?
+            .sort_json(&sort)?
+            .limit(config.optional_count("limit")?.unwrap_or(0))
+            .offset(config.optional_count("offset")?.unwrap_or(0));
+        query.fields = config.optional_strings("fields")?;
+        query.limits = limits;
         let aggregate = config.optional_object("aggregate")?;
-        let sort = config.optional("sort");
-        Ok(Self {
-            bucket: config.string("bucket")?,
-            filter,
-            sort: sort.as_ref().map_or_else(|| Ok(Vec::new()), sort_order)?,
-            limit: config.optional_count("limit")?.unwrap_or(0),
-            offset: config.optional_count("offset")?.unwrap_or(0),
-            fields: config.optional_strings("fields")?,
-            aggregate: aggregate.map(|fields| Aggregate::read(Fields(fields))).transpose()?,
-        })
-    }
-
-    /// The bucket that it reads.
-    pub(crate) fn bucket(&self) -> &str {
-        &self.bucket
-    }
-
-    /// The result on the newest state of the store.
-    ///
-    /// # Errors
-    /// `BUCKET_NOT_DEFINED`; `VALIDATION_ERROR` for a filter that its
-    /// parameters made malformed.
-    pub(crate) fn evaluate(&self, store: &Store) -> Result<Data> {
-        let bucket = store.bucket(self.bucket.as_str());
-        if let Some(aggregate) = &self.aggregate {
-            return aggregate.evaluate(&bucket, self.filter.clone());
-        }
-        let mut find = bucket.find(self.filter.clone()).limit(self.limit).offset(self.offset);
-        for field in &self.sort {
-            find = find.sort(field);
-        }
-        if let Some(fields) = &self.fields {
-            find = find.fields(fields);
-        }
-        Ok(Data::records(&find.records()?))
+        let aggregate = aggregate.map(|fields| bind_aggregate(Fields(fields))).transpose()?;
+        Ok(Self { filter, live: LiveQuery { query, aggregate } })
     }
 }
 
-impl Aggregate {
-    fn read(mut fields: Fields) -> Result<Self> {
-        Ok(Self {
-            function: fields.string("function")?,
-            field: fields.optional_string("field")?,
-            group_by: fields.optional("groupBy"),
-        })
+fn bind_aggregate(mut fields: Fields) -> Result<LiveAggregate> {
+    let function = fields.string("function")?;
+    let field = fields.optional_string("field")?;
+    if let Some(group_by) = fields.optional("groupBy") {
+        let aggregate = json!({ "function": function, "field": field });
+        return Ok(LiveAggregate::Groups(GroupBy::parse(&group_by, &aggregate)?));
     }
-
-    fn evaluate(&self, bucket: &Bucket<'_>, filter: Value) -> Result<Data> {
-        if let Some(group_by) = &self.group_by {
-            let aggregate = serde_json::json!({ "function": self.function, "field": self.field });
-            let groups = bucket.group_by(group_by.clone(), aggregate, filter)?;
-            return Ok(Data::value(groups));
-        }
-        let field = || {
-            let missing = || crate::request::missing("field", "non-empty string");
-            self.field.as_deref().ok_or_else(missing)
-        };
-        Ok(Data::value(match self.function.as_str() {
-            "count" => bucket.count(filter)?.into(),
-            "sum" => bucket.sum(field()?, filter)?,
-            "avg" => bucket.avg(field()?, filter)?,
-            "min" => bucket.min(field()?, filter)?,
-            "max" => bucket.max(field()?, filter)?,
-            other => {
-                return Err(Error::validation(format!("Unknown aggregate function \"{other}\"")));
-            }
-        }))
+    let function = Function::parse(&function)?;
+    if field.is_none() && function != Function::Count {
+        return Err(crate::request::missing("field", "non-empty string"));
     }
+    let field = field.as_deref().map(Path::parse).transpose()?;
+    Ok(LiveAggregate::One { function, field })
 }
 
 /// Replaces every string that is entirely a parameter, at any depth.

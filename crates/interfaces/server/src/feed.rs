@@ -2,64 +2,77 @@
 //!
 //! The store calls the committing thread's listeners; ours only moves a watch
 //! channel. Whoever is woken by it pulls the new commits through one shared
-//! position and notes which buckets they touched: the first one does the work,
-//! the others find it done. Because an own commit has reached the store's
-//! listeners before it is answered, a client's push is found due right after
-//! the answer to the request that caused it.
+//! position and rings the subscriptions that they concern: the first one does
+//! the work, the others find it done. Because an own commit has reached the
+//! store's listeners before it is answered, a client's push is found due right
+//! after the answer to the request that caused it.
+//!
+//! ```text
+//! commit ──> hub ──> watch ─┬─> the connection that asked for it, after its answer
+//!                           └─> one task, for commits from elsewhere
+//!                                   │ catch up
+//!                                   v
+//!             live queries that it matches · followers of its buckets ──> doorbells
+//! ```
+//! A connection that nothing concerns is not woken.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tandem::Store;
 use tandem_base::{Code, Result};
 use tandem_change::{ChangeSubscription, Notice, PublishHandle, SubscribeOptions};
 use tokio::sync::watch;
 
-use crate::touched::Touched;
+use crate::followers::Followers;
+use crate::live::LiveQueries;
+use crate::shared::Shared;
+use crate::workers::Class;
 
 /// See the [module](self).
 pub(crate) struct Feed {
     store: Store,
     following: Mutex<ChangeSubscription>,
-    touched: Touched,
+    /// Everything up to here has been noted.
+    newest: AtomicU64,
     published: watch::Receiver<u64>,
+    pub(crate) queries: Arc<LiveQueries>,
+    pub(crate) followers: Arc<Followers>,
     _listening: PublishHandle,
 }
 
 impl Feed {
-    /// Follows the store from now on.
+    /// Follows the store from now on; results of live queries may take
+    /// `max_live_bytes`.
     ///
     /// # Errors
     /// `CLOSED`, `STORAGE_ERROR`.
-    pub(crate) fn start(store: &Store) -> Result<Self> {
+    pub(crate) fn start(store: &Store, max_live_bytes: usize) -> Result<Self> {
         let (publish, published) = watch::channel(0);
         // Registered before the position is taken, so that nothing is missed.
         let listening = store.change_hub().on_publish(Arc::new(move |revision| {
             publish.send_replace(revision);
         }));
-        let following = store.follow(SubscribeOptions::default())?;
-        let touched = Touched::new(following.position());
+        let following = store.follow(everything())?;
         Ok(Self {
             store: store.clone(),
+            newest: AtomicU64::new(following.position()),
             following: Mutex::new(following),
-            touched,
             published,
+            queries: Arc::new(LiveQueries::new(max_live_bytes)),
+            followers: Arc::default(),
             _listening: listening,
         })
     }
 
-    /// Changes when something was committed.
-    pub(crate) fn signal(&self) -> watch::Receiver<u64> {
-        self.published.clone()
-    }
-
     /// Whether there are commits that nobody has noted yet.
-    pub(crate) fn is_behind(&self) -> bool {
-        *self.published.borrow() > self.touched.newest()
+    fn is_behind(&self) -> bool {
+        *self.published.borrow() > self.newest()
     }
 
     /// Notes every commit up to now, if that can be done without waiting:
     /// nobody else is at it, and the commits are in memory. Whether it was.
-    pub(crate) fn catch_up_at_once(&self) -> bool {
+    fn catch_up_at_once(&self) -> bool {
         let Ok(mut following) = self.following.try_lock() else { return false };
         if following.reads_storage() {
             return false;
@@ -70,7 +83,7 @@ impl Feed {
 
     /// Notes every commit up to now. May read storage when the server is far
     /// behind.
-    pub(crate) fn catch_up(&self) {
+    fn catch_up(&self) {
         self.note_all(&mut self.following.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -78,43 +91,78 @@ impl Feed {
         loop {
             match following.try_next() {
                 Ok(Some(Notice::Commit(commit))) => {
-                    let buckets = commit.changes.iter().map(|change| &change.bucket);
-                    self.touched.commit(commit.revision, buckets);
+                    self.queries.commit(&commit);
+                    self.followers.ring(commit.changes.iter().map(|change| &*change.bucket));
                 }
-                Ok(Some(Notice::BucketDropped { bucket, revision })) => {
-                    self.touched.commit(revision, std::iter::once(&bucket));
+                Ok(Some(Notice::BucketDropped { bucket, .. })) => {
+                    // The queries hear of it by the commit, which follows.
+                    self.followers.ring(std::iter::once(&*bucket));
                 }
                 Ok(Some(Notice::Progress { .. })) => {}
                 Ok(Some(Notice::Resync { .. })) => {
                     // What happened in between is lost: everything is due.
-                    match self.store.follow(SubscribeOptions::default()) {
+                    match self.store.follow(everything()) {
                         Ok(anew) => *following = anew,
                         Err(error) => {
                             tracing::error!(%error, "following the commits anew failed");
                             break;
                         }
                     }
-                    self.touched.everything(following.position());
+                    self.queries.everything(following.position());
+                    self.followers.ring_all();
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    if error.code() != Code::Closed {
+                    if error.code() == Code::Closed {
+                        self.followers.ring_all();
+                    } else {
                         tracing::error!(%error, "following the commits failed");
                     }
                     break;
                 }
             }
         }
-        self.touched.publish(following.position());
-    }
-
-    /// Whether `bucket` may have changed after `revision`.
-    pub(crate) fn touched_since(&self, bucket: &str, revision: u64) -> bool {
-        self.touched.since(bucket, revision)
+        self.newest.store(following.position(), Ordering::Release);
     }
 
     /// The newest revision that is noted.
     pub(crate) fn newest(&self) -> u64 {
-        self.touched.newest()
+        self.newest.load(Ordering::Acquire)
+    }
+}
+
+/// Every commit, definitions too.
+fn everything() -> SubscribeOptions {
+    SubscribeOptions { system: true, ..SubscribeOptions::default() }
+}
+
+impl Shared {
+    /// Notes every commit that there is, and rings whoever it concerns.
+    pub(crate) async fn catch_up(self: &Arc<Self>) {
+        if !self.feed.is_behind() || self.feed.catch_up_at_once() {
+            return;
+        }
+        let shared = self.clone();
+        let caught_up = self.workers.run(Class::Read, move || {
+            shared.feed.catch_up();
+            Ok(())
+        });
+        if let Err(error) = caught_up.await {
+            tracing::error!(%error, "following the commits failed");
+        }
+    }
+
+    /// Keeps the feed up with commits whose connection does not, until the
+    /// server is gone.
+    pub(crate) fn keep_up(self: &Arc<Self>) {
+        let (shared, mut published) = (Arc::downgrade(self), self.feed.published.clone());
+        tokio::spawn(async move {
+            while published.changed().await.is_ok() {
+                // The connection that asked for the commit is mostly first.
+                tokio::task::yield_now().await;
+                let Some(shared) = Weak::upgrade(&shared) else { return };
+                shared.catch_up().await;
+            }
+        });
     }
 }

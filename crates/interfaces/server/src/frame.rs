@@ -3,6 +3,7 @@
 //! Outgoing frames are spliced from parts that are JSON already, so that a
 //! record's stored bytes reach the socket without being parsed again.
 
+use bytes::Bytes;
 use serde_json::{Map, Number, Value, json};
 use tandem_base::{Code, Error};
 
@@ -113,15 +114,57 @@ pub(crate) fn error(id: &Number, error: &Error, expose_details: bool) -> Vec<u8>
 
 /// Something that a subscription has to say. `data` is JSON text.
 pub(crate) fn push(channel: &str, subscription: u64, data: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(80 + data.len());
+    let mut frame = push_head(channel, subscription, data.len());
+    frame.extend_from_slice(data);
+    frame.push(b'}');
+    frame
+}
+
+/// As [`push`], with data that other subscriptions get too.
+pub(crate) fn shared_push(channel: &str, subscription: u64, data: Bytes) -> Outgoing {
+    Outgoing { own: push_head(channel, subscription, 0), shared: Some(data) }
+}
+
+fn push_head(channel: &str, subscription: u64, room: usize) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(80 + room);
     frame.extend_from_slice(b"{\"type\":\"push\",\"channel\":\"");
     frame.extend_from_slice(channel.as_bytes());
     frame.extend_from_slice(b"\",\"subscriptionId\":\"sub-");
     frame.extend_from_slice(subscription.to_string().as_bytes());
     frame.extend_from_slice(b"\",\"data\":");
-    frame.extend_from_slice(data);
-    frame.push(b'}');
     frame
+}
+
+/// A frame that waits to be sent. What it has in common with others is held
+/// once, however many wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    own: Vec<u8>,
+    shared: Option<Bytes>,
+}
+
+impl Outgoing {
+    /// The bytes that it will be.
+    pub(crate) fn len(&self) -> usize {
+        self.own.len() + self.shared.as_ref().map_or(0, |shared| shared.len() + 1)
+    }
+
+    /// The frame as it is sent.
+    pub(crate) fn into_text(self) -> Vec<u8> {
+        let mut text = self.own;
+        if let Some(shared) = self.shared {
+            text.reserve_exact(shared.len() + 1);
+            text.extend_from_slice(&shared);
+            text.push(b'}');
+        }
+        text
+    }
+}
+
+impl From<Vec<u8>> for Outgoing {
+    fn from(own: Vec<u8>) -> Self {
+        Self { own, shared: None }
+    }
 }
 
 #[cfg(test)]
@@ -171,6 +214,14 @@ mod tests {
             let answer = String::from_utf8(result(&request.id, b"1")).expect("text");
             assert_eq!(answer, format!(r#"{{"id":{id},"type":"result","data":1}}"#));
         }
+    }
+
+    #[test]
+    fn a_push_reads_the_same_whether_its_data_is_shared_or_not() {
+        let shared = shared_push("changes", 7, Bytes::from_static(b"[1]"));
+        let own = push("changes", 7, b"[1]");
+        assert_eq!(shared.len(), own.len());
+        assert_eq!(shared.into_text(), own);
     }
 
     #[test]

@@ -164,7 +164,10 @@ async fn metrics(shared: &Arc<Shared>) -> Answer {
         transactions: shared.open_transactions.value(),
     };
     let figures = shared.clone();
-    let page = shared.workers.run(Class::Read, move || figures.metrics.page(open)).await;
+    let page = shared
+        .workers
+        .run(Class::Read, move || figures.metrics.page(open, figures.subscription_statistics()))
+        .await;
     match page {
         Ok(page) => text(CONTENT_TYPE_OF_METRICS, page),
         Err(error) => {

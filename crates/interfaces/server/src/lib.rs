@@ -7,7 +7,7 @@
 //!                        ^                    │ rate limit            │ workers
 //!                        └──── outbox <───────┴── respond <───────────┘
 //!                                 ^
-//!                               push <── feed <── commits of the store
+//!                               push <──rings── live, followers <── feed <── commits
 //! ```
 //!
 //! Requests of one socket are answered in order; sockets run in parallel; a
@@ -25,11 +25,15 @@ mod conversation;
 mod data;
 mod declarative;
 mod dispatch;
+mod doorbell;
+mod encoded;
 mod feed;
+mod followers;
 mod frame;
 mod heartbeat;
 mod http;
 mod limits;
+mod live;
 mod metered;
 mod metrics;
 mod observe;
@@ -43,11 +47,11 @@ mod session;
 mod shared;
 mod shutdown;
 mod sockets;
-mod touched;
 mod workers;
 
 pub use config::{Backpressure, Config, ConnectionLimits, Heartbeat, RateLimit, StoreConfig};
 pub use conversation::Conversation;
+pub use live::SubscriptionStatistics;
 pub use server::{RunningServer, Server, ServerOptions};
 pub use sockets::{Occupied, SocketServer};
 pub use workers::{BLOCKING_THREADS, StoreCall, StoreCalls};

@@ -17,6 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::config::Backpressure;
+use crate::frame::Outgoing;
 
 /// Why and how a connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl Closing {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Send these frames, if any, and flush.
-    Frames(Vec<Vec<u8>>),
+    Frames(Vec<Outgoing>),
     /// Everything is sent; close the socket.
     Close(Closing),
     /// Nobody listens any more.
@@ -62,9 +63,9 @@ pub(crate) struct Outbox {
 
 #[derive(Debug, Default)]
 struct State {
-    frames: std::collections::VecDeque<Vec<u8>>,
+    frames: std::collections::VecDeque<Outgoing>,
     /// The newest state of subscriptions above the mark, oldest first.
-    coalesced: Vec<(u64, Vec<u8>)>,
+    coalesced: Vec<(u64, Outgoing)>,
     /// Bytes of `frames`, of `coalesced` and of what the writer is sending.
     bytes: usize,
     in_flight: usize,
@@ -98,7 +99,8 @@ impl Outbox {
     }
 
     /// Queues a response, welcome, ping or system frame; never refused.
-    pub(crate) fn send(&self, frame: Vec<u8>) {
+    pub(crate) fn send(&self, frame: impl Into<Outgoing>) {
+        let frame = frame.into();
         let mut state = self.lock();
         if state.closing.is_some() || state.abandoned {
             return;
@@ -117,9 +119,14 @@ impl Outbox {
 
     /// Queues the newest state of a subscription; above the mark it replaces
     /// the one that waits. Above the limit the frame comes back: the client
-    /// has to catch up, or its subscriptions are [`cut`](Self::cut). Says
-    /// whether the frame has taken the place of another.
-    pub(crate) fn push_newest(&self, subscription: u64, frame: Vec<u8>) -> Result<bool, Vec<u8>> {
+    /// has to catch up, or its subscriptions are [`cut`](Self::cut). Returns
+    /// whether it took the place of another.
+    pub(crate) fn push_newest(
+        &self,
+        subscription: u64,
+        frame: impl Into<Outgoing>,
+    ) -> Result<bool, Outgoing> {
+        let frame = frame.into();
         let mut state = self.lock();
         let waiting = state.coalesced.iter().position(|(id, _)| *id == subscription);
         if let Some(index) = waiting {
@@ -307,7 +314,7 @@ mod tests {
 
     fn frames(next: Next) -> Vec<Vec<u8>> {
         match next {
-            Next::Frames(frames) => frames,
+            Next::Frames(frames) => frames.into_iter().map(Outgoing::into_text).collect(),
             other => panic!("frames expected, not {other:?}"),
         }
     }
@@ -317,7 +324,8 @@ mod tests {
         let outbox = outbox();
         outbox.send(vec![0; 45]);
         for value in 1..=5 {
-            outbox.push_newest(1, vec![value; 10]).expect("there is room");
+            let replaces = outbox.push_newest(1, vec![value; 10]).expect("there is room");
+            assert_eq!(replaces, value > 1);
         }
         assert_eq!(frames(outbox.next().await), [vec![0; 45]]);
         assert_eq!(frames(outbox.next().await), [vec![5; 10]]);
@@ -328,7 +336,7 @@ mod tests {
         let outbox = outbox();
         outbox.send(vec![0; 60]);
         outbox.push_newest(1, vec![1; 50]).expect("one push may overshoot");
-        assert_eq!(outbox.push_newest(2, vec![2; 5]), Err(vec![2; 5]));
+        assert_eq!(outbox.push_newest(2, vec![2; 5]), Err(vec![2; 5].into()));
         outbox.cut();
         outbox.send(vec![3; 60]);
         assert_eq!(frames(outbox.next().await), [vec![0; 60], vec![3; 60]]);

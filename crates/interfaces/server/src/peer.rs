@@ -58,7 +58,7 @@ impl Peer {
         let outbox = Arc::new(Outbox::new(&shared.config.backpressure));
         Self {
             session: Session::new(shared.config.connection_limits.max_transactions_per_connection),
-            subscriptions: Subscriptions::new(shared.feed.signal()),
+            subscriptions: Subscriptions::new(),
             info,
             outbox,
             _place: place,

@@ -14,8 +14,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use crate::config::{Config, apply_definitions};
-use crate::feed::Feed;
 use crate::http;
+use crate::live::SubscriptionStatistics;
 use crate::rpc;
 use crate::shared::Shared;
 use crate::shutdown::Phase;
@@ -105,7 +105,8 @@ impl Server {
             Some(admin) => Some(bind_loopback(admin).await?),
             None => None,
         };
-        let shared = Shared::new(config, store.clone(), Feed::start(&store)?, Workers::new(None));
+        let shared = Shared::start(config, store.clone(), Workers::new(None))?;
+        shared.keep_up();
         let mut accepting = vec![tokio::spawn(accept(listener, shared.clone(), Door::Clients))];
         tracing::info!(%address, "listening");
         let admin_address = admin.as_ref().map(|(_, address)| *address);
@@ -194,6 +195,12 @@ impl RunningServer {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.shared.store
+    }
+
+    /// What subscriptions have cost since the start.
+    #[must_use]
+    pub fn subscription_statistics(&self) -> SubscriptionStatistics {
+        self.shared.subscription_statistics()
     }
 
     /// Stops: the listener closes; with a `grace`, clients are told and served

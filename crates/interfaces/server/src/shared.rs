@@ -10,9 +10,11 @@ use tandem_base::Result;
 use crate::config::Config;
 use crate::connections::Connections;
 use crate::data::Data;
+use crate::encoded::EncodedCommits;
 use crate::feed::Feed;
 use crate::frame;
 use crate::limits::{ConnectionsPerAddress, Gauge, NamedGauge, RateLimiter};
+use crate::live::SubscriptionStatistics;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::workers::Workers;
@@ -31,14 +33,20 @@ pub(crate) struct Shared {
     pub(crate) subscriptions: Gauge,
     pub(crate) active_queries: NamedGauge,
     pub(crate) feed: Feed,
+    pub(crate) encoded: EncodedCommits,
     rate: Option<RateLimiter>,
     last_transaction: AtomicU64,
     last_subscription: AtomicU64,
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config, store: Store, feed: Feed, workers: Workers) -> Arc<Self> {
-        Arc::new(Self {
+    /// Follows the store from now on; see also [`keep_up`](Self::keep_up).
+    ///
+    /// # Errors
+    /// `CLOSED`, `STORAGE_ERROR`.
+    pub(crate) fn start(config: Config, store: Store, workers: Workers) -> Result<Arc<Self>> {
+        let feed = Feed::start(&store, config.connection_limits.max_live_result_bytes)?;
+        Ok(Arc::new(Self {
             rate: config.rate_limit.map(RateLimiter::new),
             metrics: Metrics::new(store.clone()),
             config,
@@ -51,9 +59,15 @@ impl Shared {
             subscriptions: Gauge::default(),
             active_queries: NamedGauge::default(),
             feed,
+            encoded: EncodedCommits::default(),
             last_transaction: AtomicU64::new(0),
             last_subscription: AtomicU64::new(0),
-        })
+        }))
+    }
+
+    /// What subscriptions have cost so far.
+    pub(crate) fn subscription_statistics(&self) -> SubscriptionStatistics {
+        self.feed.queries.statistics()
     }
 
     /// Milliseconds since the Unix epoch, by the store's clock: for what the

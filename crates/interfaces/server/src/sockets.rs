@@ -14,7 +14,6 @@ use tandem_base::Result;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::config::{Config, apply_definitions};
-use crate::feed::Feed;
 use crate::http;
 use crate::shared::Shared;
 use crate::workers::{StoreCalls, Workers};
@@ -37,7 +36,7 @@ pub struct Occupied {
 }
 
 impl SocketServer {
-    /// Serves `store` with store calls run by `calls`; creates what the config
+    /// Serves `store`, on the present tokio runtime, with store calls run by `calls`; creates what the config
     /// defines.
     ///
     /// # Errors
@@ -45,8 +44,10 @@ impl SocketServer {
     /// one that exists; what the store answers.
     pub fn start(config: Config, store: &Store, calls: Arc<dyn StoreCalls>) -> Result<Self> {
         apply_definitions(store, &config.store)?;
-        let (feed, workers) = (Feed::start(store)?, Workers::new(Some(calls)));
-        Ok(Self { shared: Shared::new(config, store.clone(), feed, workers) })
+        let workers = Workers::new(Some(calls));
+        let shared = Shared::start(config, store.clone(), workers)?;
+        shared.keep_up();
+        Ok(Self { shared })
     }
 
     /// Serves one WebSocket, whose handshake is over, to its end.

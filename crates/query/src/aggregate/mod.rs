@@ -6,18 +6,17 @@
 //! before they are rounded once), so any access path may serve it.
 
 mod group;
-mod sum;
 
 use serde_json::Value;
 use tandem_base::{Error, Result};
 use tandem_record::Records;
 use tandem_record::filter::Filter;
 use tandem_record::row::Row;
-use tandem_record::value::{Path, compare};
+use tandem_record::value::{ExactSum, Path, compare};
 use tandem_transaction::Transaction;
 
+pub(crate) use group::Groups;
 pub use group::{GroupBy, group_by};
-use sum::ExactSum;
 
 use crate::read::for_each_inner;
 
@@ -81,7 +80,7 @@ pub fn aggregate(
 
 /// One function being computed.
 #[derive(Clone, Debug)]
-struct Accumulator {
+pub(crate) struct Accumulator {
     field: Option<Path>,
     state: State,
 }
@@ -95,7 +94,7 @@ enum State {
 }
 
 impl Accumulator {
-    fn new(function: Function, field: Option<&Path>) -> Result<Self> {
+    pub(crate) fn new(function: Function, field: Option<&Path>) -> Result<Self> {
         if field.is_none() && function != Function::Count {
             return Err(Error::validation(
                 "Missing or invalid \"field\": expected non-empty string",
@@ -111,15 +110,12 @@ impl Accumulator {
         Ok(Self { field: field.cloned(), state })
     }
 
-    fn add(&mut self, row: &Row) {
+    pub(crate) fn add(&mut self, row: &Row) {
         if let State::Count(count) = &mut self.state {
             *count += 1;
             return;
         }
-        let Some(Value::Number(number)) = self.field.as_ref().and_then(|path| row.collect(path))
-        else {
-            return;
-        };
+        let Some(number) = self.number(row) else { return };
         match &mut self.state {
             State::Count(_) => {}
             State::Sum(sum) | State::Mean(sum) => sum.add(&number),
@@ -136,7 +132,55 @@ impl Accumulator {
         }
     }
 
-    fn finish(self) -> Value {
+    /// Takes a row out again. Returns false when what is left cannot be known
+    /// from what is kept: it has to be computed anew.
+    pub(crate) fn remove(&mut self, row: &Row) -> bool {
+        if let State::Count(count) = &mut self.state {
+            *count -= 1;
+            return true;
+        }
+        let Some(number) = self.number(row) else { return true };
+        match &mut self.state {
+            State::Count(_) => true,
+            State::Sum(sum) | State::Mean(sum) => sum.remove(&number),
+            // Others may be as large; nobody counts them.
+            State::Extreme { found, .. } => {
+                found.as_ref().is_some_and(|found| compare(&Value::Number(number), found).is_ne())
+            }
+        }
+    }
+
+    /// Adds a row. Returns false when what comes out would depend on the order
+    /// in which rows were added: a sum that has overflown, or two spellings of
+    /// one extreme (`1` and `1.0`).
+    pub(crate) fn add_surely(&mut self, row: &Row) -> bool {
+        let tie = match &self.state {
+            State::Extreme { found: Some(found), .. } => self
+                .number(row)
+                .map(Value::Number)
+                .is_some_and(|number| compare(&number, found).is_eq() && number != *found),
+            _ => false,
+        };
+        self.add(row);
+        match &self.state {
+            State::Sum(sum) | State::Mean(sum) => !sum.has_overflown(),
+            _ => !tie,
+        }
+    }
+
+    /// Whether one row may stand for the other.
+    pub(crate) fn sees_the_same(&self, row: &Row, other: &Row) -> bool {
+        matches!(self.state, State::Count(_)) || self.number(row) == self.number(other)
+    }
+
+    fn number(&self, row: &Row) -> Option<serde_json::Number> {
+        match self.field.as_ref().and_then(|path| row.collect(path)) {
+            Some(Value::Number(number)) => Some(number),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn finish(self) -> Value {
         match self.state {
             State::Count(count) => count.into(),
             State::Sum(sum) => sum.total(),

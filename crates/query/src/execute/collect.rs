@@ -69,7 +69,9 @@ pub(crate) fn collect(
     let mut group = Top::new(sorting_wanted, sort);
     let mut group_values: Option<Vec<u8>> = None;
     let mut take = |primary_key: Bytes, row: Row| -> Result<Step> {
-        if filter.is_some_and(|filter| !filter.matches(&row)) {
+        if let Some(filter) = filter
+            && !filter.try_matches(&row)?
+        {
             // The last group needed may be over although nothing matches any more.
             let enough = plan.served == Served::Groups
                 && group.len() > 0
@@ -149,7 +151,11 @@ pub(crate) fn for_each(
     each: &mut dyn FnMut(Bytes, Row) -> Result<()>,
 ) -> Result<()> {
     plan.access.visit(tx, bucket, plan.direction, examined, &mut |primary_key, row| {
-        if filter.is_none_or(|filter| filter.matches(&row)) {
+        let matches = match filter {
+            Some(filter) => filter.try_matches(&row)?,
+            None => true,
+        };
+        if matches {
             each(primary_key, row)?;
         }
         Ok(Step::More)

@@ -14,5 +14,5 @@ mod access;
 mod collect;
 mod top;
 
-pub(crate) use access::{Access, Examined, own_view_differs};
+pub(crate) use access::{Access, Examined, Step, own_view_differs};
 pub(crate) use collect::{Bounds, Collection, Found, collect, for_each};

@@ -153,7 +153,7 @@ fn extended(part: &IndexPart, prefixes: &[Vec<u8>], values: &[&Value]) -> Vec<Ve
     for prefix in prefixes {
         for value in values {
             let mut longer = prefix.clone();
-            key::encode_part(value, part.descending, &mut longer);
+            key::encode_part(*value, part.descending, &mut longer);
             all.push(longer);
         }
     }

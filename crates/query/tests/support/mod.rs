@@ -22,7 +22,7 @@ use tandem_transaction::{
 struct Nobody;
 
 impl CommitListener for Nobody {
-    fn committed(&self, _: &[Arc<Commit>]) {}
+    fn committed(&self, _: &[Arc<Commit>], _: u64) {}
 }
 
 pub struct Store {

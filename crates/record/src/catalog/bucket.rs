@@ -2,9 +2,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tandem_base::Result;
+use tandem_storage::KeyRange;
 
 use crate::catalog::definition::{BucketDefinition, parse_bucket_config};
 use crate::catalog::index::Index;
+use crate::keys;
 use crate::schema::{OnDelete, Schema};
 
 /// A field whose values are keys of another bucket.
@@ -49,6 +51,9 @@ pub struct Bucket {
     pub references: Vec<Reference>,
     /// What a person wrote.
     pub config: Value,
+    /// The key that is written when the fields change, as a range: every
+    /// statement remembers it.
+    pub(crate) fields_key: KeyRange,
     pub(crate) definition: BucketDefinition,
 }
 
@@ -90,6 +95,7 @@ impl Bucket {
             max_size: config.max_size,
             references,
             config: definition.config.clone(),
+            fields_key: KeyRange::point(&keys::schema_version(definition.id)),
             schema,
             definition,
         })

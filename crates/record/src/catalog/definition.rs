@@ -249,8 +249,10 @@ pub(crate) fn parse_index_config(config: &Value) -> Result<IndexDefinition> {
     };
     check_name("index", &name)?;
     let filter = config.get("filter").cloned().filter(|filter| !filter.is_null());
-    if let Some(filter) = &filter {
-        Filter::parse(filter)?;
+    if let Some(filter) = &filter
+        && Filter::parse(filter)?.has_expression()
+    {
+        return Err(invalid_index("filter", "an index takes no \"$expr\""));
     }
     Ok(IndexDefinition {
         id: 0,

@@ -49,7 +49,7 @@ fn collect<'a>(node: &'a Node, all: &mut Vec<Conjunct<'a>>) {
     match node {
         Node::And(nodes) => nodes.iter().for_each(|node| collect(node, all)),
         Node::Or(nodes) if nodes.len() == 1 => collect(&nodes[0], all),
-        Node::Or(_) | Node::Nor(_) => {}
+        Node::Or(_) | Node::Nor(_) | Node::Expression(_) => {}
         Node::Condition(condition) => split(&condition.path, &condition.predicate, all),
     }
 }
@@ -72,7 +72,59 @@ fn constraint(predicate: &Predicate) -> Constraint<'_> {
             Constraint::Range { lower: range.lower.as_ref(), upper: range.upper.as_ref() }
         }
         Predicate::StartsWith(prefix) => Constraint::Prefix(prefix),
+        Predicate::Regex(regex) if regex.options.is_empty() => {
+            match literal_prefix(regex.pattern.source()) {
+                "" => Constraint::Other,
+                prefix => Constraint::Prefix(prefix),
+            }
+        }
         Predicate::Not(negated) if matches!(**negated, Predicate::Exists) => Constraint::IsNull,
         _ => Constraint::Other,
+    }
+}
+
+/// What every text begins with that a pattern without options matches: the
+/// plain characters right behind a leading `^`, or nothing.
+fn literal_prefix(pattern: &str) -> &str {
+    let Some(rest) = pattern.strip_prefix('^').filter(|rest| !rest.contains('|')) else {
+        return "";
+    };
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '_' | '-' | ':' | '/' | '@');
+    let end = rest.find(|c| !is_plain(c)).unwrap_or(rest.len());
+    let prefix = &rest[..end];
+    if rest[end..].starts_with(['*', '?', '{']) {
+        // The last character may not be there at all.
+        let last = prefix.chars().next_back().map_or(0, char::len_utf8);
+        return &prefix[..end - last];
+    }
+    prefix
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prefix_of_a_pattern_is_what_every_match_begins_with() {
+        for (pattern, prefix) in [
+            ("^abc", "abc"),
+            ("^abc$", "abc"),
+            ("^ab.c", "ab"),
+            ("^ab*", "a"),
+            ("^ab?c", "a"),
+            ("^ab{0,1}", "a"),
+            ("^ab+", "ab"),
+            ("^é*x", ""),
+            ("^a|b", ""),
+            ("^(a|b)", ""),
+            ("^(?i)ab", ""),
+            ("^a(?i)b", "a"),
+            ("^a\\.b", "a"),
+            ("abc", ""),
+            ("^[a]b", ""),
+            ("^", ""),
+        ] {
+            assert_eq!(literal_prefix(pattern), prefix, "{pattern}");
+        }
     }
 }

@@ -9,6 +9,7 @@ pub(super) fn node(shown: &Node) -> Value {
         Node::And(nodes) => and(nodes),
         Node::Or(nodes) => json!({ "$or": nodes.iter().map(node).collect::<Vec<_>>() }),
         Node::Nor(nodes) => json!({ "$nor": nodes.iter().map(node).collect::<Vec<_>>() }),
+        Node::Expression(expression) => json!({ "$expr": expression.1 }),
         Node::Condition(condition) => {
             json!({ condition.path.as_str(): operators(&condition.predicate) })
         }

@@ -1,5 +1,7 @@
 use serde_json::{Map, Value};
+use tandem_base::Result;
 
+use crate::expression::Work;
 use crate::filter::{Node, Predicate};
 use crate::row::Row;
 use crate::value::{Path, Step, ValueRef};
@@ -8,23 +10,59 @@ use crate::value::{Path, Step, ValueRef};
 #[derive(Clone, Copy)]
 pub(super) enum Subject<'a> {
     Row(&'a Row),
+    Record(&'a Value),
+    /// The same, or an element of an array.
     Fields(&'a Map<String, Value>),
 }
 
-pub(super) fn matches(node: &Node, subject: Subject<'_>) -> bool {
-    match node {
-        Node::And(nodes) => nodes.iter().all(|node| matches(node, subject)),
-        Node::Or(nodes) => nodes.iter().any(|node| matches(node, subject)),
-        Node::Nor(nodes) => !nodes.iter().any(|node| matches(node, subject)),
+pub(super) fn matches(node: &Node, subject: Subject<'_>) -> Result<bool> {
+    Ok(match node {
+        Node::And(nodes) => {
+            for node in nodes {
+                if !matches(node, subject)? {
+                    return Ok(false);
+                }
+            }
+            true
+        }
+        Node::Or(nodes) => any(nodes, subject)?,
+        Node::Nor(nodes) => !any(nodes, subject)?,
         Node::Condition(condition) => {
             holds(&condition.predicate, Source::Path(&condition.path, subject))
         }
+        Node::Expression(expression) => {
+            let work = Work::unbounded();
+            match subject {
+                Subject::Record(record) => expression.0.is_true(record, &work)?,
+                Subject::Row(row) => expression.0.is_true(&row.to_value()?, &work)?,
+                Subject::Fields(fields) => {
+                    expression.0.is_true(&Value::Object(fields.clone()), &work)?
+                }
+            }
+        }
+    })
+}
+
+fn any(nodes: &[Node], subject: Subject<'_>) -> Result<bool> {
+    for node in nodes {
+        if matches(node, subject)? {
+            return Ok(true);
+        }
     }
+    Ok(false)
+}
+
+/// Whether an element of an array matches a filter on elements, which has no
+/// expressions and so never fails.
+pub(super) fn matches_element(node: &Node, element: &Value) -> bool {
+    element
+        .as_object()
+        .is_some_and(|fields| matches(node, Subject::Fields(fields)).unwrap_or(false))
 }
 
 /// Where a predicate finds its candidates.
 #[derive(Clone, Copy)]
-enum Source<'a> {
+pub(super) enum Source<'a> {
     Path(&'a Path, Subject<'a>),
     /// One element of an array, as it is: `$elemMatch` does not look into an
     /// array inside the array.
@@ -38,6 +76,10 @@ impl Source<'_> {
             Self::Path(path, Subject::Fields(fields)) => {
                 path.any(fields, &mut |value| found(value.map(ValueRef::from)))
             }
+            Self::Path(path, Subject::Record(record)) => match record.as_object() {
+                Some(fields) => path.any(fields, &mut |value| found(value.map(ValueRef::from))),
+                None => found(None),
+            },
             Self::Path(path, Subject::Row(row)) if path.is_single() => {
                 row.with_field(path.first(), |value| found(value))
             }
@@ -51,7 +93,7 @@ impl Source<'_> {
     }
 }
 
-fn holds(predicate: &Predicate, source: Source<'_>) -> bool {
+pub(super) fn holds(predicate: &Predicate, source: Source<'_>) -> bool {
     match predicate {
         Predicate::Not(negated) => !holds(negated, source),
         Predicate::All(all) | Predicate::Every(all) => {
@@ -63,11 +105,7 @@ fn holds(predicate: &Predicate, source: Source<'_>) -> bool {
             })
         }),
         Predicate::ElementObject(filter) => source.any(&mut |candidate| {
-            any_element(candidate, |element| {
-                element
-                    .as_object()
-                    .is_some_and(|fields| matches(&filter.0, Subject::Fields(fields)))
-            })
+            any_element(candidate, |element| matches_element(&filter.0, element))
         }),
         _ => {
             let spreads = predicate.spreads() && matches!(source, Source::Path(..));

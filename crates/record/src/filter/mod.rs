@@ -13,6 +13,8 @@
 //! * A missing field matches `null`.
 //! * `$gt` and its like match only values of their operand's type.
 //! * `$exists: true` means neither missing nor null.
+//! * `$expr` holds where an [expression](crate::expression) is true. One that
+//!   cannot be evaluated on a record is an error of the read.
 //!
 //! A planner sees the top of a filter as [`conjuncts`](Filter::conjuncts), of
 //! which each must hold, and knows by [`implies`](Filter::implies) whether a
@@ -20,6 +22,7 @@
 
 mod conjunct;
 mod display;
+mod element;
 mod evaluate;
 mod implies;
 mod operators;
@@ -31,7 +34,10 @@ use std::sync::Arc;
 use serde_json::Value;
 use tandem_base::Result;
 
+use crate::expression::{Bindings, Expression};
+
 pub use conjunct::{Conjunct, Constraint};
+pub(crate) use element::ElementCondition;
 use evaluate::Subject;
 pub use predicate::{Bound, Predicate, Range, RegexMatch, Substring, ValueSet};
 
@@ -59,6 +65,8 @@ pub(crate) enum Node {
     Or(Vec<Node>),
     Nor(Vec<Node>),
     Condition(Box<Condition>),
+    /// `$expr`, and how it was written.
+    Expression(Box<(Expression, Value)>),
 }
 
 /// What a path's candidates have to satisfy.
@@ -75,7 +83,55 @@ impl Filter {
     /// `VALIDATION_ERROR` that names the operator and the field;
     /// `LIMIT_EXCEEDED` above the limits of this module.
     pub fn parse(filter: &Value) -> Result<Self> {
-        Ok(Self { node: Arc::new(parse::filter(filter)?) })
+        Self::parse_with(filter, &Bindings::default())
+    }
+
+    /// As [`parse`](Self::parse), for a filter whose expressions see variables.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse_with(filter: &Value, bindings: &Bindings) -> Result<Self> {
+        Ok(Self { node: Arc::new(parse::filter(filter, bindings)?) })
+    }
+
+    /// The filter that a record matches if it matches each of these.
+    #[must_use]
+    pub fn every(filters: &[Self]) -> Self {
+        match filters {
+            [one] => one.clone(),
+            all => {
+                let nodes = all.iter().map(|filter| (*filter.node).clone()).collect();
+                Self { node: Arc::new(Node::And(nodes)) }
+            }
+        }
+    }
+
+    /// The filter that a record matches if the path leads to one of the values;
+    /// null stands for missing too.
+    ///
+    /// # Errors
+    /// `LIMIT_EXCEEDED` for more than [`MAX_LIST_VALUES`]; as [`Path::parse`].
+    pub fn any_of(path: &str, values: Vec<Value>) -> Result<Self> {
+        if values.len() > MAX_LIST_VALUES {
+            let (max, actual) = (MAX_LIST_VALUES as u64, values.len() as u64);
+            return Err(tandem_base::Error::limit("filterListValues", max, actual));
+        }
+        let predicate = Predicate::In(ValueSet::new(values));
+        let condition = Condition { path: Path::parse(path)?, predicate };
+        Ok(Self { node: Arc::new(Node::Condition(Box::new(condition))) })
+    }
+
+    /// Whether an `$expr` is part of it.
+    #[must_use]
+    pub fn has_expression(&self) -> bool {
+        fn has(node: &Node) -> bool {
+            match node {
+                Node::And(nodes) | Node::Or(nodes) | Node::Nor(nodes) => nodes.iter().any(has),
+                Node::Condition(_) => false,
+                Node::Expression(_) => true,
+            }
+        }
+        has(&self.node)
     }
 
     /// The filter that every record matches.
@@ -91,19 +147,39 @@ impl Filter {
     }
 
     /// Whether a record matches. Cost: reads only the fields that the filter
-    /// names.
+    /// names, all of them for an `$expr`.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR`, `LIMIT_EXCEEDED` for an `$expr` that cannot be
+    /// evaluated on the record.
+    pub fn try_matches(&self, row: &Row) -> Result<bool> {
+        evaluate::matches(&self.node, Subject::Row(row))
+    }
+
+    /// As [`try_matches`](Self::try_matches); where that fails, the record does
+    /// not match.
     #[must_use]
     pub fn matches(&self, row: &Row) -> bool {
-        evaluate::matches(&self.node, Subject::Row(row))
+        self.try_matches(row).unwrap_or(false)
+    }
+
+    /// As [`try_matches`](Self::try_matches), for a record that is given as
+    /// JSON, with its metadata; nothing but an object ever matches.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn try_matches_value(&self, record: &Value) -> Result<bool> {
+        if !record.is_object() {
+            return Ok(false);
+        }
+        evaluate::matches(&self.node, Subject::Record(record))
     }
 
     /// Whether a record matches that is given as JSON, with its metadata;
     /// nothing but an object ever does.
     #[must_use]
     pub fn matches_value(&self, record: &Value) -> bool {
-        record
-            .as_object()
-            .is_some_and(|fields| evaluate::matches(&self.node, Subject::Fields(fields)))
+        self.try_matches_value(record).unwrap_or(false)
     }
 
     /// The conditions of which each must hold, as an index could use them.

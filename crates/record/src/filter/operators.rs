@@ -128,16 +128,8 @@ pub(super) fn regex(field: &str, operand: &Value, options: Option<&Value>) -> Re
         Some(Value::String(options)) => options,
         Some(_) => return Err(invalid("$options", field, "string")),
     };
-    let mut flags = Flags::default();
-    for option in options.chars() {
-        match option {
-            'i' => flags.ignore_case = true,
-            'm' => flags.multi_line = true,
-            's' => flags.dot_all = true,
-            'x' => flags.extended = true,
-            _ => return Err(invalid("$options", field, "letters of \"imsx\"")),
-        }
-    }
+    let flags =
+        Flags::parse(options).ok_or_else(|| invalid("$options", field, "letters of \"imsx\""))?;
     let pattern = Pattern::compile(source, flags).map_err(|problem| {
         Error::validation(format!("The pattern of \"$regex\" for field \"{field}\" {problem}"))
             .with("operator", "$regex")

@@ -1,14 +1,27 @@
 use serde_json::{Map, Value};
 use tandem_base::{Error, Result};
 
+use crate::expression::{Bindings, Expression};
 use crate::filter::predicate::ElementFilter;
 use crate::filter::{
     Condition, MAX_FILTER_CONDITIONS, MAX_FILTER_DEPTH, Node, Predicate, operators,
 };
 use crate::value::Path;
 
-pub(super) fn filter(filter: &Value) -> Result<Node> {
-    Parser { conditions: 0 }.filter(filter, 0)
+pub(super) fn filter(filter: &Value, bindings: &Bindings) -> Result<Node> {
+    Parser { conditions: 0, bindings, in_element: false }.filter(filter, 0)
+}
+
+/// One predicate per operator of an object of operators.
+pub(super) fn operators(field: &str, operators: &Map<String, Value>) -> Result<Vec<Predicate>> {
+    if let Some(name) = operators.keys().find(|name| !name.starts_with('$')) {
+        return Err(Error::validation(format!(
+            "Invalid condition for field \"{field}\": \"{name}\" stands among operators"
+        ))
+        .with("field", field));
+    }
+    let bindings = &Bindings::default();
+    Parser { conditions: 0, bindings, in_element: true }.operators(field, operators, 0)
 }
 
 pub(super) fn invalid(operator: &str, field: &str, expected: &str) -> Error {
@@ -23,11 +36,15 @@ fn unknown(operator: &str) -> Error {
     Error::validation(format!("Unknown operator \"{operator}\"")).with("operator", operator)
 }
 
-struct Parser {
+struct Parser<'a> {
     conditions: usize,
+    /// What the variables of expressions stand for.
+    bindings: &'a Bindings,
+    /// Whether this is about an element of an array, where there is no `$expr`.
+    in_element: bool,
 }
 
-impl Parser {
+impl Parser<'_> {
     fn filter(&mut self, filter: &Value, depth: usize) -> Result<Node> {
         let Value::Object(entries) = filter else {
             return Err(Error::validation("Invalid filter: expected object"));
@@ -43,6 +60,11 @@ impl Parser {
                 "$and" => nodes.push(Node::And(self.list(name, operand, depth)?)),
                 "$or" => nodes.push(Node::Or(self.list(name, operand, depth)?)),
                 "$nor" => nodes.push(Node::Nor(self.list(name, operand, depth)?)),
+                "$expr" if !self.in_element => {
+                    self.count()?;
+                    let expression = Expression::parse(operand, self.bindings)?;
+                    nodes.push(Node::Expression(Box::new((expression, operand.clone()))));
+                }
                 _ if name.starts_with('$') => return Err(unknown(name)),
                 _ => self.field(name, operand, depth, &mut nodes)?,
             }
@@ -136,7 +158,10 @@ impl Parser {
             !name.starts_with('$') || matches!(name.as_str(), "$and" | "$or" | "$nor")
         };
         if entries.keys().all(is_filter) {
-            let node = self.entries(entries, depth + 1)?;
+            let outer = std::mem::replace(&mut self.in_element, true);
+            let node = self.entries(entries, depth + 1);
+            self.in_element = outer;
+            let node = node?;
             return Ok(Predicate::ElementObject(ElementFilter(Box::new(node))));
         }
         match entries.keys().find(|name| is_filter(name)) {

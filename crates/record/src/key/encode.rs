@@ -1,20 +1,25 @@
 use serde_json::Value;
 
 use crate::key::{number, tag};
+use crate::value::ValueRef;
 
 /// Appends the encoding of a value. Cost: its size.
-pub fn encode_ascending(value: &Value, out: &mut Vec<u8>) {
+pub fn encode_ascending<'a>(value: impl Into<ValueRef<'a>>, out: &mut Vec<u8>) {
+    ascending(value.into(), out);
+}
+
+fn ascending(value: ValueRef<'_>, out: &mut Vec<u8>) {
     match value {
-        Value::Null => out.push(tag::NULL),
-        Value::Number(value) => {
+        ValueRef::Null => out.push(tag::NULL),
+        ValueRef::Number(value) => {
             out.push(tag::NUMBER);
             number::encode(value, out);
         }
-        Value::String(value) => {
+        ValueRef::String(value) => {
             out.push(tag::STRING);
             encode_text(value, out);
         }
-        Value::Object(fields) => {
+        ValueRef::Object(fields) => {
             out.push(tag::OBJECT);
             for (name, value) in fields {
                 out.push(tag::MORE);
@@ -24,7 +29,7 @@ pub fn encode_ascending(value: &Value, out: &mut Vec<u8>) {
             }
             out.push(tag::END);
         }
-        Value::Array(elements) => {
+        ValueRef::Array(elements) => {
             out.push(tag::ARRAY);
             for element in elements {
                 out.push(tag::MORE);
@@ -32,13 +37,13 @@ pub fn encode_ascending(value: &Value, out: &mut Vec<u8>) {
             }
             out.push(tag::END);
         }
-        Value::Bool(false) => out.push(tag::FALSE),
-        Value::Bool(true) => out.push(tag::TRUE),
+        ValueRef::Bool(false) => out.push(tag::FALSE),
+        ValueRef::Bool(true) => out.push(tag::TRUE),
     }
 }
 
 /// Appends the encoding that orders larger values first.
-pub fn encode_descending(value: &Value, out: &mut Vec<u8>) {
+pub fn encode_descending<'a>(value: impl Into<ValueRef<'a>>, out: &mut Vec<u8>) {
     let start = out.len();
     encode_ascending(value, out);
     for byte in &mut out[start..] {

@@ -17,6 +17,8 @@ mod number;
 use serde_json::Value;
 use tandem_base::{Error, Result};
 
+use crate::value::ValueRef;
+
 pub use decode::{decode, decode_descending, skip, skip_descending};
 pub use encode::{encode_ascending, encode_descending};
 
@@ -61,9 +63,6 @@ pub fn encode_key(key: &Value) -> Result<Vec<u8>> {
             Err(Error::validation("Invalid key: expected string, number or boolean")
                 .with("actual", found))
         }
-        Value::String(text) if text.len() > MAX_KEY_BYTES => {
-            Err(Error::limit("keyBytes", MAX_KEY_BYTES as u64, text.len() as u64))
-        }
         Value::Bool(_) | Value::Number(_) | Value::String(_) => {
             let mut bytes = Vec::with_capacity(24);
             encode_ascending(key, &mut bytes);
@@ -92,7 +91,7 @@ pub fn display(key: &Value) -> String {
 }
 
 /// Appends one part of an index entry.
-pub fn encode_part(value: &Value, descending: bool, out: &mut Vec<u8>) {
+pub fn encode_part<'a>(value: impl Into<ValueRef<'a>>, descending: bool, out: &mut Vec<u8>) {
     if descending { encode_descending(value, out) } else { encode_ascending(value, out) }
 }
 
@@ -110,16 +109,4 @@ pub fn decode_part(descending: bool, input: &mut &[u8]) -> Result<Value> {
 /// As [`decode_part`].
 pub fn skip_part<'a>(descending: bool, input: &mut &'a [u8]) -> Result<&'a [u8]> {
     if descending { skip_descending(input) } else { skip(input) }
-}
-
-/// Refuses an index entry with too long a key.
-///
-/// # Errors
-/// `LIMIT_EXCEEDED` above [`MAX_INDEX_ENTRY_BYTES`].
-pub fn check_index_entry(key: &[u8]) -> Result<()> {
-    if key.len() > MAX_INDEX_ENTRY_BYTES {
-        let (max, actual) = (MAX_INDEX_ENTRY_BYTES as u64, key.len() as u64);
-        return Err(Error::limit("indexEntryBytes", max, actual));
-    }
-    Ok(())
 }

@@ -32,6 +32,23 @@ pub(crate) struct Flags {
     pub(crate) extended: bool,
 }
 
+impl Flags {
+    /// Reads letters of `imsx`; `None` for another one.
+    pub(crate) fn parse(options: &str) -> Option<Self> {
+        let mut flags = Self::default();
+        for option in options.chars() {
+            match option {
+                'i' => flags.ignore_case = true,
+                'm' => flags.multi_line = true,
+                's' => flags.dot_all = true,
+                'x' => flags.extended = true,
+                _ => return None,
+            }
+        }
+        Some(flags)
+    }
+}
+
 /// A compiled pattern. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
@@ -74,6 +91,23 @@ impl Pattern {
     pub(crate) fn is_match(&self, text: &str) -> bool {
         self.assertions.iter().all(|(regex, expected)| regex.is_match(text) == *expected)
             && self.main.is_match(text)
+    }
+
+    /// Hands each match to `found`, in order, until it answers false.
+    pub(crate) fn each_match(
+        &self,
+        text: &str,
+        found: &mut dyn FnMut(&regex::Captures<'_>) -> tandem_base::Result<bool>,
+    ) -> tandem_base::Result<()> {
+        if self.assertions.iter().any(|(regex, expected)| regex.is_match(text) != *expected) {
+            return Ok(());
+        }
+        for captures in self.main.captures_iter(text) {
+            if !found(&captures)? {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

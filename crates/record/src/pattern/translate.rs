@@ -116,10 +116,10 @@ fn expression(source: &str, flags: Flags) -> Result<String, String> {
     Ok(out)
 }
 
-/// Groups capture nothing: only whether the pattern matches is asked.
+/// Groups are told by their number; names are dropped.
 fn open_group(input: &mut Characters<'_>, out: &mut String) -> Result<(), String> {
     let Some(kind) = input.rest.strip_prefix('?') else {
-        out.push_str("(?:");
+        out.push('(');
         return Ok(());
     };
     for known in [":", "i:", "i)"] {
@@ -139,7 +139,7 @@ fn open_group(input: &mut Characters<'_>, out: &mut String) -> Result<(), String
     let name = kind.strip_prefix("P<").or_else(|| kind.strip_prefix('<'));
     match name.and_then(|name| name.split_once('>')) {
         Some((name, rest)) if !name.is_empty() => {
-            out.push_str("(?:");
+            out.push('(');
             input.rest = rest;
             Ok(())
         }

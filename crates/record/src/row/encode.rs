@@ -7,26 +7,69 @@ use crate::row::{EXPIRES_AT, FORMAT, MAX_RECORD_BYTES, METADATA_NAMES, Metadata,
 use crate::value::MAX_NESTING;
 
 pub(super) fn encode(fields: &Map<String, Value>, metadata: Metadata) -> Result<Row> {
-    match encode_with(fields, metadata, false)? {
+    let in_body = |name: &str| name != EXPIRES_AT && !METADATA_NAMES.contains(&name);
+    let others = fields.iter().filter(|(name, _)| in_body(name));
+    let expires_at = fields.get_key_value(EXPIRES_AT);
+    let all = others.chain(expires_at).map(|(name, value)| Piece::Field(name, value));
+    write(&all.collect::<Vec<_>>(), metadata)
+}
+
+/// `old` with `changes`: fields that it has keep their place, others follow in
+/// the order given, `_expiresAt` stays last. What does not change is copied.
+pub(super) fn merge(old: &Row, changes: &[(&str, &Value)], metadata: Metadata) -> Result<Row> {
+    let mut pieces: Vec<_> = (0..old.fields).map(|at| Piece::Stored(old.field_at(at))).collect();
+    for (name, value) in changes {
+        let piece = Piece::Field(name, value);
+        match old.find(name) {
+            Some((at, _)) => pieces[at] = piece,
+            None => pieces.push(piece),
+        }
+    }
+    if let Some(at) = pieces.iter().position(Piece::is_expiry) {
+        let expiry = pieces.remove(at);
+        pieces.push(expiry);
+    }
+    write(&pieces, metadata)
+}
+
+/// One field on its way into a row.
+enum Piece<'a> {
+    Field(&'a str, &'a Value),
+    /// Name and value as they are stored.
+    Stored(&'a [u8]),
+}
+
+impl Piece<'_> {
+    fn is_expiry(&self) -> bool {
+        match self {
+            Self::Field(name, _) => *name == EXPIRES_AT,
+            Self::Stored(text) => text.starts_with(b"\"_expiresAt\":"),
+        }
+    }
+}
+
+fn write(pieces: &[Piece<'_>], metadata: Metadata) -> Result<Row> {
+    match write_with(pieces, metadata, false)? {
         Some(row) => Ok(row),
-        None => encode_with(fields, metadata, true)?
+        None => write_with(pieces, metadata, true)?
             .ok_or_else(|| Error::internal("A record within the limit has no room in a row")),
     }
 }
 
 /// `None` if the offsets of the fields need a wide table.
-fn encode_with(fields: &Map<String, Value>, metadata: Metadata, wide: bool) -> Result<Option<Row>> {
-    let in_body = |name: &&String| !METADATA_NAMES.contains(&name.as_str());
-    let count = fields.keys().filter(in_body).count();
+fn write_with(pieces: &[Piece<'_>], metadata: Metadata, wide: bool) -> Result<Option<Row>> {
+    let count = pieces.len();
     let width = if wide { 4 } else { 2 };
     let body = at::TABLE + width * (count + 1);
-    let mut out = Vec::with_capacity(body + 24 * count + 64);
+    let stored = pieces.iter().map(|piece| match piece {
+        Piece::Field(..) => 40,
+        Piece::Stored(text) => text.len() + 1,
+    });
+    let mut out = Vec::with_capacity(body + 64 + stored.sum::<usize>());
     out.resize(body, 0);
     let Some(()) = put(&mut out, at::TABLE, count, wide) else { return Ok(None) };
     out.push(b'{');
-    let expires_at = fields.get_key_value(EXPIRES_AT);
-    let others = fields.iter().filter(|(name, _)| name.as_str() != EXPIRES_AT && in_body(name));
-    for (index, (name, value)) in others.chain(expires_at).enumerate() {
+    for (index, piece) in pieces.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
@@ -34,9 +77,14 @@ fn encode_with(fields: &Map<String, Value>, metadata: Metadata, wide: bool) -> R
         let Some(()) = put(&mut out, at::TABLE + width * (index + 1), offset, wide) else {
             return Ok(None);
         };
-        write_string(&mut out, name);
-        out.push(b':');
-        write_value(&mut out, value, 1)?;
+        match piece {
+            Piece::Field(name, value) => {
+                write_string(&mut out, name);
+                out.push(b':');
+                write_value(&mut out, value, 1)?;
+            }
+            Piece::Stored(text) => out.extend_from_slice(text),
+        }
     }
     out.push(b'}');
     let size = out.len() - body;
@@ -45,9 +93,9 @@ fn encode_with(fields: &Map<String, Value>, metadata: Metadata, wide: bool) -> R
     }
     out[0] = FORMAT;
     out[at::FLAGS] = if wide { WIDE } else { 0 };
+    out[at::METADATA..at::CHECKSUM].copy_from_slice(&metadata.to_bytes());
     let checksum = content_hash(&out) ^ metadata_hash(&out);
     out[at::CHECKSUM..at::TABLE].copy_from_slice(&checksum.to_le_bytes());
-    write_metadata(&mut out, metadata);
     Ok(Some(Row { bytes: Bytes::from(out), metadata, wide, fields: count, body }))
 }
 

@@ -75,6 +75,16 @@ impl Row {
         encode::encode(fields, metadata)
     }
 
+    /// This record with some fields replaced or added; their text is written
+    /// anew, that of all others is copied. As [`encode`](Self::encode) of the
+    /// merged fields. No name may occur twice, and none is one of the metadata.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn merge(&self, changes: &[(&str, &Value)], metadata: Metadata) -> Result<Self> {
+        encode::merge(self, changes, metadata)
+    }
+
     /// Takes stored bytes. Cost: one pass over them, without parsing.
     ///
     /// # Errors

@@ -67,10 +67,15 @@ impl Row {
         table_entry(entry, self.wide).unwrap_or_default()
     }
 
-    /// The JSON text of one of the user's fields, metadata not included. Cost:
+    /// Name and value of a field as they are stored.
+    pub(super) fn field_at(&self, field: usize) -> &[u8] {
+        let next = if field + 1 < self.fields { self.offset(field + 1) } else { self.body().len() };
+        self.body().get(self.offset(field)..next - 1).unwrap_or_default()
+    }
+
+    /// Which field has that name, and where in the body its value begins. Cost:
     /// a comparison per field of the record.
-    #[must_use]
-    pub fn field_text(&self, name: &str) -> Option<&[u8]> {
+    pub(super) fn find(&self, name: &str) -> Option<(usize, usize)> {
         let mut quoted = Vec::new();
         let name = if name.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
             write_string(&mut quoted, name);
@@ -81,14 +86,21 @@ impl Row {
         let body = self.body();
         let width = if self.wide { 4 } else { 2 };
         let table = self.bytes[at::TABLE + width..self.body].chunks_exact(width);
-        let (field, value) = table.enumerate().find_map(|(field, entry)| {
+        table.enumerate().find_map(|(field, entry)| {
             let start = table_entry(entry, self.wide)? + 1;
             let after = start + name.len();
             let is_name = body.get(start..after)? == name && body[after..].starts_with(b"\":");
             is_name.then_some((field, after + 2))
-        })?;
-        let next = if field + 1 < self.fields { self.offset(field + 1) } else { body.len() };
-        body.get(value..next - 1)
+        })
+    }
+
+    /// The JSON text of one of the user's fields, metadata not included. Cost:
+    /// a comparison per field of the record.
+    #[must_use]
+    pub fn field_text(&self, name: &str) -> Option<&[u8]> {
+        let (field, value) = self.find(name)?;
+        let next = if field + 1 < self.fields { self.offset(field + 1) } else { self.body().len() };
+        self.body().get(value..next - 1)
     }
 
     /// Hands the value of a field (metadata included) to `read`, `None` if

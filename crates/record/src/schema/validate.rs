@@ -1,8 +1,9 @@
 use serde_json::{Map, Number, Value};
 
+use crate::row::Row;
 use crate::schema::definition::Named;
 use crate::schema::format;
-use crate::schema::{FieldDefinition, FieldType, Issue, Schema};
+use crate::schema::{Field, FieldDefinition, FieldType, Issue, Schema};
 use crate::value::{compare_numbers, equal};
 
 impl Schema {
@@ -17,6 +18,24 @@ impl Schema {
                 validate_key(name, definition, value, &mut issues);
             } else {
                 validate(name, definition, value, &mut issues);
+            }
+        }
+        issues
+    }
+
+    /// All ways in which `record`, a stored record of the bucket, breaks the
+    /// schema when these fields are replaced. Cost: the changed fields, and
+    /// those that stored records were never checked against.
+    pub(crate) fn validate_update(&self, record: &Row, changes: &[(&str, &Value)]) -> Vec<Issue> {
+        let mut issues = Vec::new();
+        for Field { name, definition, always_validated } in &*self.fields {
+            match changes.iter().find(|(changed, _)| changed == name) {
+                Some((_, value)) => validate(name, definition, value, &mut issues),
+                None if *always_validated => {}
+                None => {
+                    let value = record.field(name).unwrap_or(Value::Null);
+                    validate(name, definition, &value, &mut issues);
+                }
             }
         }
         issues

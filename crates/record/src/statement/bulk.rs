@@ -2,8 +2,10 @@ use bytes::Bytes;
 use tandem_base::{Error, Result};
 use tandem_transaction::Transaction;
 
+use crate::filter::Filter;
 use crate::records::{Fields, Records};
 use crate::row::Row;
+use crate::statement::update::Changes;
 
 impl Records {
     /// Inserts all records or none.
@@ -28,8 +30,9 @@ impl Records {
         })
     }
 
-    /// Merges `changes` into every record that `select` names, all or none.
-    /// Returns how many there were.
+    /// [Updates](Self::update) every record that `select` names, all or none.
+    /// Returns how many there were. `filter` is what they were selected by: it
+    /// tells which element of an array the `$` of an expression stands for.
     ///
     /// # Errors
     /// As [`update`](Self::update).
@@ -38,13 +41,15 @@ impl Records {
         tx: &mut Transaction,
         bucket: &str,
         changes: &Fields,
+        filter: Option<&Filter>,
         select: impl FnOnce(&mut Transaction) -> Result<Vec<Bytes>>,
     ) -> Result<u64> {
+        let changes = Changes::parse(changes, filter)?;
         tx.write_statement(|tx| {
             let target = self.target(tx, bucket)?;
             let mut updated = 0;
             for primary_key in select(tx)? {
-                let row = self.update_row(tx, &target, &primary_key, changes, None)?;
+                let row = self.update_row(tx, &target, &primary_key, &changes, None)?;
                 updated += u64::from(row.is_some());
             }
             Ok(updated)

@@ -9,7 +9,7 @@ use crate::key;
 use crate::keys;
 use crate::records::{Fields, Records};
 use crate::row::{Metadata, Position, Row};
-use crate::schema::{Generated, validation_error};
+use crate::schema::{Generated, Issue, validation_error};
 use crate::sequence::LARGEST_NUMBER;
 use crate::statement::{Target, refuse_operators};
 use crate::tombstone::Tombstone;
@@ -46,7 +46,8 @@ impl Records {
         })?;
         self.set_expiry(bucket, &mut data, now)?;
         let own_key = data.get(&bucket.key_field).cloned().unwrap_or(Value::Null);
-        self.check_references(tx, target, &data, None, &own_key)?;
+        let all = |_: &str| true;
+        self.check_references(tx, target, |name| data.get(name).cloned(), all)?;
         check_schema(bucket, &data)?;
         let primary_key = Bytes::from(key::encode_key(&own_key)?);
 
@@ -66,7 +67,7 @@ impl Records {
         }
         if self.make_room(tx, target)? {
             // What made room may have been what the record refers to.
-            self.check_references(tx, target, &data, None, &own_key)?;
+            self.check_references(tx, target, |name| data.get(name).cloned(), all)?;
         }
         let version = match tx.own_write(&row_key).and_then(|write| write.before.clone()) {
             // Deleted by this transaction: for everybody else it is an update.
@@ -158,7 +159,10 @@ fn last_in_a_row(tx: &Transaction, bucket: &Bucket, first: &Value) -> Result<u64
 }
 
 pub(super) fn check_schema(bucket: &Bucket, data: &Fields) -> Result<()> {
-    let issues = bucket.schema.validate(data);
+    no_issues(bucket, bucket.schema.validate(data))
+}
+
+pub(super) fn no_issues(bucket: &Bucket, issues: Vec<Issue>) -> Result<()> {
     if issues.is_empty() { Ok(()) } else { Err(validation_error(&bucket.name, &issues)) }
 }
 

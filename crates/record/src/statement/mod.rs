@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! insert   generate → default → ttl → references → schema → make room → key free? → write
-//! update   wait for lock → read → version → merge → references → schema → write
+//! update   wait for lock → read → version → merge, or apply the expression → references → schema → write
 //! delete   wait for lock → read → version → referrers (restrict, cascade, null) → write
 //! write    index entries old → new in the own overlay, unique entries checked
 //! ```
@@ -22,12 +22,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tandem_base::{Code, Error, Result};
-use tandem_storage::KeyRange;
 use tandem_transaction::Transaction;
 
 use crate::catalog::{Bucket, Catalog};
 use crate::key;
-use crate::keys;
 use crate::records::{Fields, Records};
 
 /// A bucket that a statement writes to, with the catalog around it.
@@ -56,11 +54,10 @@ impl Target {
 }
 
 fn guard_schema(tx: &mut Transaction, bucket: &Bucket) {
-    let version = keys::schema_version(bucket.id);
     // A bucket that this transaction defines or changes is its own to watch.
-    if tx.own_write(&version).is_none() {
+    if tx.own_write(&bucket.fields_key.start).is_none() {
         let name = bucket.name.clone();
-        tx.guard_unchanged(KeyRange::point(&version), move || {
+        tx.guard_unchanged(bucket.fields_key.clone(), move || {
             Error::new(Code::Conflict, "The bucket's definition was changed by another transaction")
                 .with("bucket", &*name)
         });
@@ -72,8 +69,7 @@ pub(crate) fn refuse_operators(fields: &Fields) -> Result<()> {
     match fields.keys().find(|name| name.starts_with('$')) {
         None => Ok(()),
         Some(name) => Err(Error::validation(format!(
-            "Invalid field name \"{name}\": names that begin with \"$\" are reserved for update \
-             expressions, which this version does not have"
+            "Invalid field name \"{name}\": names that begin with \"$\" are operators of updates"
         ))
         .with("field", name.as_str())),
     }

@@ -14,15 +14,16 @@ use crate::catalog::{Bucket, Index, Reference};
 use crate::entries::{indexed_value, primary_key_of};
 use crate::key;
 use crate::keys;
-use crate::records::{Fields, Records};
+use crate::records::Records;
 use crate::row::Row;
 use crate::schema::OnDelete;
 use crate::statement::Target;
+use crate::statement::update::Changes;
 
 impl Records {
-    /// Checks that what the record refers to exists. `changed` limits the check
-    /// to those fields; `own_key` is the record's own key, which it may refer
-    /// to.
+    /// Checks that what the record refers to exists: `value_of` gives its fields,
+    /// `is_changed` says which of them have to be checked. It may refer to
+    /// itself.
     ///
     /// Under read committed the whole record is written over whatever others
     /// have made of it meanwhile, so the targets of the other fields are
@@ -31,24 +32,25 @@ impl Records {
         &self,
         tx: &mut Transaction,
         target: &Target,
-        fields: &Fields,
-        changed: Option<&Fields>,
-        own_key: &Value,
+        value_of: impl Fn(&str) -> Option<Value>,
+        is_changed: impl Fn(&str) -> bool,
     ) -> Result<()> {
         for reference in &target.bucket.references {
-            let is_changed = changed.is_none_or(|changed| changed.contains_key(&reference.field));
+            let is_changed = is_changed(&reference.field);
             if !is_changed && tx.isolation() != Isolation::ReadCommitted {
                 continue;
             }
-            let Some(value) = fields.get(&reference.field).filter(|value| !value.is_null()) else {
+            let Some(value) = value_of(&reference.field).filter(|value| !value.is_null()) else {
                 continue;
             };
             let referred = target.catalog.bucket(&reference.target)?;
-            if referred.id == target.bucket.id && value == own_key {
+            if referred.id == target.bucket.id
+                && value_of(&target.bucket.key_field).as_ref() == Some(&value)
+            {
                 continue;
             }
-            let missing = || dangling(&target.bucket, reference, value);
-            let primary_key = match key::encode_key(value) {
+            let missing = || dangling(&target.bucket, reference, &value);
+            let primary_key = match key::encode_key(&value) {
                 Ok(primary_key) => primary_key,
                 Err(_) if !is_changed => continue,
                 Err(_) => return Err(missing()),
@@ -129,6 +131,7 @@ impl Records {
                 OnDelete::SetNull => {
                     let mut changes = Map::new();
                     changes.insert(reference.field.clone(), Value::Null);
+                    let changes = Changes::Merge(&changes);
                     self.update_row(tx, &target, &referrer, &changes, None)?;
                 }
             }

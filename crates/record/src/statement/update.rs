@@ -3,21 +3,55 @@ use serde_json::Value;
 use tandem_base::{Error, Result};
 use tandem_transaction::Transaction;
 
+use crate::catalog::Bucket;
 use crate::derive::check_version;
+use crate::filter::Filter;
 use crate::key;
 use crate::keys;
 use crate::records::{Fields, Records};
 use crate::row::{Metadata, Row};
-use crate::statement::insert::check_schema;
+use crate::statement::insert::{check_schema, no_issues};
 use crate::statement::{Target, not_found, refuse_operators};
+use crate::update::{Immutable, Occasion, Update};
+
+/// What an update does to a record.
+pub(crate) enum Changes<'a> {
+    /// These fields are replaced.
+    Merge(&'a Fields),
+    /// An expression is applied; the filter is what selected the record.
+    Expression(Update, Option<&'a Filter>),
+}
+
+impl<'a> Changes<'a> {
+    /// An expression if a name begins with `$`, fields otherwise.
+    pub(crate) fn parse(changes: &'a Fields, filter: Option<&'a Filter>) -> Result<Self> {
+        if Update::is_expression(changes) {
+            Ok(Self::Expression(Update::parse(changes)?, filter))
+        } else {
+            Ok(Self::Merge(changes))
+        }
+    }
+}
+
+impl Immutable for Bucket {
+    fn is_key(&self, field: &str) -> bool {
+        field == self.key_field
+    }
+
+    fn is_kept(&self, field: &str) -> bool {
+        is_metadata(field) || field != self.key_field && self.schema.is_generated(field)
+    }
+}
 
 impl Records {
     /// Merges `changes` into the record: listed fields are replaced, the others
-    /// stay. Key, metadata and generated fields in `changes` are ignored.
+    /// stay. Key, metadata and generated fields in `changes` are ignored. If
+    /// names in them begin with `$`, they are an [update expression](Update).
     ///
     /// # Errors
     /// `NOT_FOUND`; `CONFLICT` when `expected_version` is not the record's;
-    /// otherwise as [`insert`](Self::insert).
+    /// `VALIDATION_ERROR` for an expression that is malformed, or impossible
+    /// on this record; otherwise as [`insert`](Self::insert).
     pub fn update(
         &self,
         tx: &mut Transaction,
@@ -26,10 +60,11 @@ impl Records {
         changes: &Fields,
         expected_version: Option<u64>,
     ) -> Result<Row> {
+        let changes = Changes::parse(changes, None)?;
         tx.write_statement(|tx| {
             let target = self.target(tx, bucket)?;
             let primary_key = Bytes::from(key::encode_key(key)?);
-            self.update_row(tx, &target, &primary_key, changes, expected_version)?
+            self.update_row(tx, &target, &primary_key, &changes, expected_version)?
                 .ok_or_else(|| not_found(&target.bucket, key))
         })
     }
@@ -78,7 +113,12 @@ impl Records {
             {
                 fields.insert("_expiresAt".to_owned(), expiry);
             }
-            self.store_update(tx, &target, &primary_key, &current, &fields, None, expected_version)
+            self.check_references(tx, &target, |name| fields.get(name).cloned(), |_| true)?;
+            check_schema(bucket, &fields)?;
+            let metadata = self.updated(tx, bucket, &primary_key, &current);
+            let row = Row::encode(&fields, metadata)?;
+            self.write_row(tx, bucket, &primary_key, Some(&current), Some(&row), expected_version)?;
+            Ok(row)
         })
     }
 
@@ -93,12 +133,18 @@ impl Records {
         data: Fields,
         expected_version: Option<u64>,
     ) -> Result<Row> {
+        refuse_operators(&data)?;
         tx.write_statement(|tx| {
             let target = self.target(tx, bucket)?;
             if let Some(key) = data.get(&target.bucket.key_field).filter(|key| !key.is_null()) {
                 let primary_key = Bytes::from(key::encode_key(key)?);
-                let updated =
-                    self.update_row(tx, &target, &primary_key, &data, expected_version)?;
+                let updated = self.update_row(
+                    tx,
+                    &target,
+                    &primary_key,
+                    &Changes::Merge(&data),
+                    expected_version,
+                )?;
                 if let Some(row) = updated {
                     return Ok(row);
                 }
@@ -112,41 +158,49 @@ impl Records {
         })
     }
 
-    /// Merges `changes` into the row; `None` if there is none.
+    /// Changes the row; `None` if there is none.
     pub(crate) fn update_row(
         &self,
         tx: &mut Transaction,
         target: &Target,
         primary_key: &Bytes,
-        changes: &Fields,
+        changes: &Changes<'_>,
         expected_version: Option<u64>,
     ) -> Result<Option<Row>> {
-        refuse_operators(changes)?;
         let Some(current) = self.current(tx, target, primary_key, expected_version)? else {
             return Ok(None);
         };
         let bucket = &*target.bucket;
-        let mut fields = current.fields()?;
-        let mut changed = Fields::new();
-        for (name, value) in changes {
-            if *name == bucket.key_field || is_metadata(name) || bucket.schema.is_generated(name) {
-                continue;
+        let row = match changes {
+            Changes::Merge(changes) => {
+                let counts = |(name, _): &(&String, &Value)| {
+                    !bucket.is_key(name.as_str()) && !bucket.is_kept(name.as_str())
+                };
+                let changed = changes.iter().filter(counts);
+                let changed: Vec<_> = changed.map(|(name, value)| (name.as_str(), value)).collect();
+                let change = |name: &str| changed.iter().find(|(changed, _)| *changed == name);
+                check_expiry(change("_expiresAt").map(|(_, value)| *value))?;
+                let value_of = |name: &str| match change(name) {
+                    Some((_, value)) => Some((*value).clone()),
+                    None => current.field(name),
+                };
+                self.check_references(tx, target, value_of, |name| change(name).is_some())?;
+                no_issues(bucket, bucket.schema.validate_update(&current, &changed))?;
+                current.merge(&changed, self.updated(tx, bucket, primary_key, &current))?
             }
-            if name == "_expiresAt" && !value.is_number() && !value.is_null() {
-                return Err(Error::validation("Invalid \"_expiresAt\": expected number"));
+            Changes::Expression(update, filter) => {
+                let mut fields = current.fields()?;
+                let now_ms = self.environment().clock.now_ms();
+                let occasion = Occasion { now_ms, filter: *filter };
+                let touched = update.apply(&mut fields, bucket, &occasion)?;
+                let is_changed = |name: &str| touched.contains(&name);
+                check_expiry(fields.get("_expiresAt").filter(|_| is_changed("_expiresAt")))?;
+                self.check_references(tx, target, |name| fields.get(name).cloned(), is_changed)?;
+                check_schema(bucket, &fields)?;
+                Row::encode(&fields, self.updated(tx, bucket, primary_key, &current))?
             }
-            fields.insert(name.clone(), value.clone());
-            changed.insert(name.clone(), value.clone());
-        }
-        let row = self.store_update(
-            tx,
-            target,
-            primary_key,
-            &current,
-            &fields,
-            Some(&changed),
-            expected_version,
-        )?;
+        };
+        self.write_row(tx, bucket, primary_key, Some(&current), Some(&row), expected_version)?;
         Ok(Some(row))
     }
 
@@ -173,34 +227,32 @@ impl Records {
         Ok(Some(row))
     }
 
-    /// Checks and writes the new fields of an existing row. `changed` limits
-    /// the reference checks to those fields.
-    #[expect(clippy::too_many_arguments, reason = "one private step of three statements")]
-    fn store_update(
+    /// The metadata of a record that this transaction updates.
+    fn updated(
         &self,
-        tx: &mut Transaction,
-        target: &Target,
-        primary_key: &Bytes,
+        tx: &Transaction,
+        bucket: &Bucket,
+        primary_key: &[u8],
         current: &Row,
-        fields: &Fields,
-        changed: Option<&Fields>,
-        expected_version: Option<u64>,
-    ) -> Result<Row> {
-        let bucket = &*target.bucket;
-        let own_key = fields.get(&bucket.key_field).cloned().unwrap_or(Value::Null);
-        self.check_references(tx, target, fields, changed, &own_key)?;
-        check_schema(bucket, fields)?;
+    ) -> Metadata {
         let written_before = tx.own_write(&keys::row(bucket.id, primary_key)).is_some();
-        let metadata = Metadata {
+        Metadata {
             // However often a transaction updates a record, it is one update.
             version: current.version() + u64::from(!written_before),
             created_at: current.created_at(),
             updated_at: self.environment().clock.now_ms(),
             position: current.position(),
-        };
-        let row = Row::encode(fields, metadata)?;
-        self.write_row(tx, bucket, primary_key, Some(current), Some(&row), expected_version)?;
-        Ok(row)
+        }
+    }
+}
+
+/// Refuses a time of expiry that is none.
+fn check_expiry(changed: Option<&Value>) -> Result<()> {
+    match changed {
+        Some(value) if !value.is_number() && !value.is_null() => {
+            Err(Error::validation("Invalid \"_expiresAt\": expected number"))
+        }
+        _ => Ok(()),
     }
 }
 

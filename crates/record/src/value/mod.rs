@@ -16,16 +16,21 @@
 //! * Arrays compare element by element, the shorter one first.
 //! * `false` comes before `true`.
 
+pub(crate) mod arithmetic;
 mod kind;
 mod order;
 mod path;
 mod reference;
+mod sum;
+mod weight;
 
 pub use kind::{Kind, TypeName};
 pub use order::{compare, compare_numbers, compare_refs, equal};
 pub use path::Path;
 pub(crate) use path::Step;
 pub use reference::ValueRef;
+pub use sum::ExactSum;
+pub use weight::{footprint, weight};
 
 /// How deep objects and arrays may stand inside each other, the record itself
 /// included.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tandem_base::{Environment, Result, SimulatedClock};
 use tandem_record::{CheckReport, Records, Row};
-use tandem_storage::{Durability, MemoryStorage};
+use tandem_storage::{Durability, MemoryStorage, Storage};
 use tandem_transaction::{
     Commit, CommitListener, CommitOptions, Coordination, Isolation, LocalCoordinator, Transaction,
     TransactionLimits, TransactionOptions,
@@ -16,7 +16,7 @@ use tandem_transaction::{
 struct Nobody;
 
 impl CommitListener for Nobody {
-    fn committed(&self, _: &[Arc<Commit>]) {}
+    fn committed(&self, _: &[Arc<Commit>], _: u64) {}
 }
 
 pub struct Bench {
@@ -31,10 +31,14 @@ impl Bench {
     }
 
     pub fn with_limits(limits: TransactionLimits) -> Self {
+        Self::over(Arc::new(MemoryStorage::new()), limits)
+    }
+
+    pub fn over(storage: Arc<dyn Storage>, limits: TransactionLimits) -> Self {
         let (environment, clock) = Environment::simulated(7);
         let records = Arc::new(Records::new(environment.clone()));
         let coordination = LocalCoordinator::open(
-            Arc::new(MemoryStorage::new()),
+            storage,
             records.clone(),
             Arc::new(Nobody),
             environment,

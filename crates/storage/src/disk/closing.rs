@@ -167,4 +167,58 @@ mod tests {
             assert_eq!(Closing::parse(&good[..at]), None, "cut at byte {at}");
         }
     }
+
+    /// Closes over journals with these bytes and reads the mark.
+    fn closed(mark: &Path, journals: &[(u64, &[u8])]) -> Vec<Bound> {
+        let data = tempfile::tempdir().expect("a directory");
+        for (number, bytes) in journals {
+            let path = data.path().join(format!("{number}.jnl"));
+            crate::disk::directory::write_atomically(&path, bytes).expect("written");
+        }
+        Closing::write(mark, data.path()).expect("written");
+        Closing::read(mark).expect("whole").bounds
+    }
+
+    #[test]
+    fn g2_the_mark_says_how_much_each_journal_holds_and_which_batch_is_its_first() {
+        const STEP: usize = 256 << 10;
+        let mark = tempfile::tempdir().expect("a directory");
+        assert_eq!(Closing::read(mark.path()).expect("none yet"), Closing::default());
+        assert_eq!(Closing::default().newest(), None);
+        let journal = |length: usize, room: usize| {
+            let mut bytes = vec![7; length];
+            bytes[FIRST].copy_from_slice(&77u64.to_le_bytes());
+            bytes.resize(length + room, 0);
+            bytes
+        };
+        for length in [13, 14, STEP - 1, STEP, STEP + 1, 2 * STEP] {
+            for room in [0, 1, STEP - length % STEP, STEP, 3 * STEP + 5] {
+                // The sequence number may end with zeros, and so may what is there.
+                let sound = if length == 13 { 6 } else { length } as u64;
+                let bounds = closed(mark.path(), &[(4, &journal(length, room))]);
+                let expected = Bound { journal: 4, length: sound, first: 77 };
+                let told = if length + room < 13 { vec![] } else { vec![expected] };
+                assert_eq!(bounds, told, "{length} and {room}");
+            }
+        }
+        let (one, other) = (journal(20, 9), journal(30, 0));
+        let all = [(2, &one[..]), (10, &other), (11, &[0; 50]), (12, b""), (13, b"short")];
+        let bounds = closed(mark.path(), &all);
+        let expected =
+            [(2, 20), (10, 30)].map(|(journal, length)| Bound { journal, length, first: 77 });
+        assert_eq!(bounds, expected);
+        assert_eq!(closed(mark.path(), &all), expected, "and again the same");
+    }
+
+    #[test]
+    fn g2_a_mark_that_cannot_be_read_is_not_taken_for_none() {
+        let mark = tempfile::tempdir().expect("a directory");
+        let path = mark.path().join(FILE);
+        crate::disk::directory::write_atomically(&path, b"tandem closed store\n").expect("written");
+        let error = Closing::read(mark.path()).expect_err("damaged");
+        assert_eq!(error.code(), tandem_base::Code::Corrupted);
+        // The "directory" is a file: neither there nor missing.
+        let error = Closing::read(&path).expect_err("not a directory");
+        assert_eq!(error.code(), tandem_base::Code::StorageError);
+    }
 }

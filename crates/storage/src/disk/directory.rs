@@ -21,9 +21,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::closing::Closing;
 use super::error::{at, corrupted, file_failed, locked, unsupported};
+use super::trees::parse_cuts;
 
 /// The format that this version of Tandem writes, and the only one it reads.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 const TITLE: &str = "tandem disk format";
 
 /// A store's directory, locked until this is dropped.
@@ -78,12 +79,13 @@ impl Directory {
         self.path.join("data")
     }
 
-    /// Whether a store was completely created here.
-    pub(super) fn is_complete(&self) -> Result<bool> {
+    /// At which first bytes the key space of the store is cut into trees;
+    /// `None` where no store was completely created.
+    pub(super) fn cuts(&self) -> Result<Option<Vec<u8>>> {
         let path = self.path.join("FORMAT");
         match read(&path) {
-            Ok(bytes) => check_format(&bytes).map(|()| true).map_err(|error| at(error, &path)),
-            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
+            Ok(bytes) => check_format(&bytes).map(Some).map_err(|error| at(error, &path)),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(file_failed(&path, &cause)),
         }
     }
@@ -104,24 +106,27 @@ impl Directory {
 
     /// Writes `FORMAT`: from here on the directory holds a store. The library
     /// does not sync the names of its keyspaces' directories; that is done here.
-    pub(super) fn complete(&self) -> Result<()> {
+    pub(super) fn complete(&self, cuts: &[u8]) -> Result<()> {
         for directory in [self.data().join("keyspaces"), self.data()] {
             sync_directory(&directory).map_err(|cause| file_failed(&directory, &cause))?;
         }
         let path = self.path.join("FORMAT");
-        write_atomically(&path, format_file(VERSION).as_bytes())
+        write_atomically(&path, format_file(VERSION, cuts).as_bytes())
             .map_err(|cause| file_failed(&path, &cause))
     }
 }
 
-fn format_file(version: u64) -> String {
-    let head = format!("{TITLE}\nversion {version}\n");
+fn format_file(version: u64, cuts: &[u8]) -> String {
+    let mut head = format!("{TITLE}\nversion {version}\ncut");
+    cuts.iter().for_each(|cut| head += &format!(" {cut:02x}"));
+    head.push('\n');
     format!("{head}checksum {:016x}\n", xxh3_64(head.as_bytes()))
 }
 
-/// A later version may add lines between the version and the checksum, so that
-/// this version can still tell "newer" from "damaged".
-fn check_format(bytes: &[u8]) -> Result<()> {
+/// The first bytes at which the key space is cut. A later version may have other
+/// lines between the version and the checksum, so that this version can still
+/// tell "newer" from "damaged".
+fn check_format(bytes: &[u8]) -> Result<Vec<u8>> {
     let damaged = |why: &str| corrupted("The format file is damaged", &why);
     let text = std::str::from_utf8(bytes).map_err(|cause| damaged(&cause.to_string()))?;
     let lines = text.strip_suffix('\n').ok_or_else(|| damaged("the last line is not whole"))?;
@@ -136,7 +141,10 @@ fn check_format(bytes: &[u8]) -> Result<()> {
     }
     let version = head.next().and_then(|line| line.strip_prefix("version "));
     match version {
-        Some(text) if text.parse() == Ok(VERSION) => Ok(()),
+        Some(text) if text.parse() == Ok(VERSION) => {
+            let cuts = head.next().and_then(|line| line.strip_prefix("cut"));
+            cuts.and_then(parse_cuts).ok_or_else(|| damaged("the cuts are missing"))
+        }
         Some(text) => Err(unsupported(text).with("supported", VERSION)),
         None => Err(damaged("the version is missing")),
     }
@@ -194,18 +202,21 @@ pub(super) fn format_missing(path: &Path) -> Error {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests make and look at files")]
 mod tests {
     use super::*;
     use tandem_base::Code;
 
     #[test]
     fn a_newer_format_is_told_from_a_damaged_one() {
-        assert!(check_format(format_file(1).as_bytes()).is_ok());
-        let newer = check_format(format_file(2).as_bytes()).expect_err("newer");
+        for cuts in [&[][..], &[4, 0x20]] {
+            assert_eq!(check_format(format_file(VERSION, cuts).as_bytes()).unwrap(), cuts);
+        }
+        let newer = check_format(format_file(3, &[]).as_bytes()).expect_err("newer");
         assert_eq!(newer.code(), Code::FormatUnsupported);
-        assert_eq!(newer.detail("found").and_then(|found| found.as_str()), Some("2"));
+        assert_eq!(newer.detail("found").and_then(|found| found.as_str()), Some("3"));
 
-        let good = format_file(1).into_bytes();
+        let good = format_file(VERSION, &[4, 0x20]).into_bytes();
         for at in 0..good.len() {
             let mut flipped = good.clone();
             flipped[at] ^= 1;
@@ -214,5 +225,85 @@ mod tests {
             let error = check_format(&good[..at]).expect_err("cut short");
             assert_eq!(error.code(), Code::Corrupted, "cut at byte {at}");
         }
+    }
+
+    #[test]
+    fn a_directory_has_one_owner_at_a_time() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a/b");
+        let directory = Directory::lock(&path).expect("created with its parents");
+        let refused = Directory::lock(&path).err().expect("owned");
+        assert_eq!(refused.code(), Code::StoreLocked);
+        // Another holder of the open file, as a child being started is.
+        let copy = directory.lock.try_clone().unwrap();
+        drop(directory);
+        Directory::lock(&path).expect("free again");
+        drop(copy);
+        assert_eq!(directory_error(&path.join("LOCK")), Code::StorageError);
+    }
+
+    fn directory_error(path: &Path) -> Code {
+        Directory::lock(path).err().expect("a file is no directory").code()
+    }
+
+    #[test]
+    fn g9_a_store_is_complete_when_its_format_is_written_and_starts_over_before() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = Directory::lock(root.path()).unwrap();
+        assert_eq!(directory.data(), root.path().join("data"));
+        directory.clear_unfinished().expect("nothing is there yet");
+        assert!(!directory.is_complete().unwrap() && !directory.has_data());
+        assert!(directory.complete().is_err(), "there is nothing to complete");
+        fs::create_dir_all(directory.data().join("keyspaces")).unwrap();
+        fs::write(directory.data().join("version"), "x").unwrap();
+        assert!(directory.has_data() && !directory.is_complete().unwrap());
+        directory.clear_unfinished().unwrap();
+        assert!(!directory.data().exists());
+        fs::create_dir_all(directory.data().join("keyspaces")).unwrap();
+        directory.complete().unwrap();
+        assert!(directory.is_complete().unwrap() && !root.path().join("FORMAT.new").exists());
+        fs::write(root.path().join("FORMAT"), "tandem").unwrap();
+        assert_eq!(directory.is_complete().unwrap_err().code(), Code::Corrupted);
+        fs::remove_file(root.path().join("FORMAT")).unwrap();
+        fs::create_dir(root.path().join("FORMAT")).unwrap();
+        assert_eq!(directory.is_complete().unwrap_err().code(), Code::StorageError);
+        fs::remove_dir_all(directory.data()).unwrap();
+        fs::write(directory.data(), "a file").unwrap();
+        assert_eq!(directory.clear_unfinished().unwrap_err().code(), Code::StorageError);
+    }
+
+    #[test]
+    fn g2_only_what_is_synced_is_marked_as_closed() {
+        let root = tempfile::tempdir().unwrap();
+        for synced in [false, true] {
+            let directory = Directory::lock(root.path()).unwrap();
+            fs::create_dir_all(directory.data()).unwrap();
+            fs::write(directory.data().join("0.jnl"), [1; 40]).unwrap();
+            if synced {
+                directory.set_synced();
+            }
+            drop(directory);
+            assert_eq!(root.path().join("CLOSED").exists(), synced);
+        }
+        let closing = Directory::lock(root.path()).unwrap().closing().unwrap();
+        assert_eq!(closing.newest(), Some(0));
+    }
+
+    #[test]
+    fn a_format_has_a_title_and_a_version_in_its_first_lines() {
+        let with = |head: &str| format!("{head}checksum {:016x}\n", xxh3_64(head.as_bytes()));
+        for (head, code) in [
+            ("another title\nversion 1\n", Code::Corrupted),
+            ("tandem disk format\n", Code::Corrupted),
+            ("tandem disk format\nsomething\n", Code::Corrupted),
+            ("tandem disk format\nversion one\n", Code::FormatUnsupported),
+            ("tandem disk format\nversion 2\nnew\n", Code::FormatUnsupported),
+        ] {
+            let error = check_format(with(head).as_bytes()).expect_err(head);
+            assert_eq!(error.code(), code, "{head}");
+        }
+        check_format(with("tandem disk format\nversion 1\nnew\n").as_bytes()).unwrap();
+        assert_eq!(check_format(b"\xFF\n").unwrap_err().code(), Code::Corrupted);
+        assert_eq!(format_missing(Path::new("x")).code(), Code::Corrupted);
     }
 }

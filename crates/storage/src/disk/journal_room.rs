@@ -152,3 +152,121 @@ fn longest(operations: &[Operation]) -> u64 {
 fn path(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("{number}.jnl"))
 }
+
+#[cfg(test)]
+#[cfg(unix)]
+#[expect(clippy::disallowed_methods, reason = "the tests look at files")]
+mod tests {
+    use std::fs;
+
+    use bytes::Bytes;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const LENGTH: u64 = 4 << 20;
+
+    /// A journal with so many bytes in it and no blocks for the rest.
+    fn journal(directory: &TempDir, number: u64, bytes: usize) {
+        let path = path(directory.path(), number);
+        fs::write(&path, vec![7; bytes]).unwrap();
+        OpenOptions::new().write(true).open(path).unwrap().set_len(LENGTH).unwrap();
+    }
+
+    fn put(value: usize) -> Operation {
+        Operation::Put { key: Bytes::from_static(b"key"), value: vec![1; value].into() }
+    }
+
+    /// The journal's bytes are as they were, and it has blocks up to `made`.
+    #[track_caller]
+    fn holds(directory: &TempDir, number: u64, bytes: usize, made: u64) {
+        let path = path(directory.path(), number);
+        let file = File::open(&path).unwrap();
+        assert_eq!(first_hole(&file), Some(made));
+        let found = fs::read(path).unwrap();
+        assert_eq!(found.len() as u64, LENGTH, "it does not grow");
+        assert!(found[..bytes].iter().all(|byte| *byte == 7));
+        assert!(found[bytes..].iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn a_batch_takes_no_more_than_was_counted() {
+        assert_eq!(longest(&[]), 64);
+        assert_eq!(longest(&[put(0)]), 64 + 32 + 3);
+        assert_eq!(longest(&[put(1_000), put(50)]), 64 + 2 * (32 + 3) + 1_000 + 10 + 50);
+        let delete = Operation::Delete { key: Bytes::from_static(b"key") };
+        assert_eq!(longest(&[delete]), 64 + 32 + 3);
+    }
+
+    #[test]
+    fn g2_zeros_are_written_ahead_of_what_is_used_and_never_over_it() {
+        let directory = tempfile::tempdir().unwrap();
+        journal(&directory, 0, 10_000);
+        let mut room = JournalRoom::new(directory.path(), true);
+        let hole = 12_288;
+        holds(&directory, 0, 10_000, hole);
+        room.reserve(&[put(100)]);
+        let used = hole + 64 + 32 + 3 + 101;
+        assert_eq!((room.journal.used, room.journal.made), (used, used + (64 << 10)));
+        let blocks = room.journal.made.next_multiple_of(4_096);
+        holds(&directory, 0, 10_000, blocks);
+        // As long as there is room, none is made; then the next piece, from there on.
+        let made = room.journal.made;
+        room.reserve(&[put(100)]);
+        assert_eq!(room.journal.made, made);
+        let rest = usize::try_from(made - room.journal.used).unwrap();
+        let value = (rest - 99) * 100 / 101;
+        room.reserve(&[put(value)]);
+        assert!(room.journal.used <= made && made - room.journal.used < 2);
+        assert_eq!(room.journal.made, made, "it fits to the last byte");
+        room.reserve(&[put(2)]);
+        assert_eq!(room.journal.made, room.journal.used + room.journal.used.max(64 << 10));
+        holds(&directory, 0, 10_000, room.journal.made.next_multiple_of(4_096));
+    }
+
+    #[test]
+    fn pieces_grow_with_the_journal_and_end_with_it() {
+        let directory = tempfile::tempdir().unwrap();
+        journal(&directory, 0, 0);
+        let mut room = JournalRoom::new(directory.path(), true);
+        let ahead = |room: &JournalRoom| room.journal.made - room.journal.used;
+        room.reserve(&[put(300 << 10)]);
+        assert_eq!(ahead(&room), room.journal.used);
+        room.reserve(&[put(1 << 20)]);
+        assert_eq!(ahead(&room), 1 << 20);
+        room.reserve(&[put(2 << 20)]);
+        assert_eq!(room.journal.made, LENGTH);
+        holds(&directory, 0, 0, LENGTH);
+        room.reserve(&[put(2 << 20)]);
+        holds(&directory, 0, 0, LENGTH);
+    }
+
+    #[test]
+    fn only_journals_that_were_created_meanwhile_are_touched() {
+        let directory = tempfile::tempdir().unwrap();
+        journal(&directory, 3, 5_000);
+        let mut room = JournalRoom::new(directory.path(), false);
+        room.reserve(&[put(9_000)]);
+        holds(&directory, 3, 5_000, 8_192);
+        // The library begins the next ones, on a thread of its own.
+        journal(&directory, 4, 0);
+        journal(&directory, 5, 100);
+        room.reserve(&[put(0)]);
+        holds(&directory, 3, 5_000, 8_192);
+        holds(&directory, 4, 0, 0);
+        assert_eq!(room.journal.used, 4_096 + 99);
+        holds(&directory, 5, 100, room.journal.made.next_multiple_of(4_096));
+    }
+
+    #[test]
+    fn g9_a_journal_that_cannot_be_written_ahead_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        journal(&directory, 0, 100);
+        let mut room = JournalRoom::new(directory.path(), true);
+        room.journal.file = Some(File::open(path(directory.path(), 0)).unwrap());
+        room.reserve(&[put(100)]);
+        assert!(room.journal.file.is_none(), "a read-only file, as a full disk would be");
+        room.reserve(&[put(1 << 20)]);
+        holds(&directory, 0, 100, 4_096);
+    }
+}

@@ -39,15 +39,14 @@ mod journal_room;
 mod manifest;
 mod options;
 mod snapshot;
+mod trees;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use fjall::{
-    CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode,
-};
+use fjall::{CompressionType, Database, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use tandem_base::{Error, Result};
 
 pub use options::DiskOptions;
@@ -56,10 +55,8 @@ use self::directory::{Directory, format_missing};
 use self::error::{at, open_failed, write_failed};
 use self::journal_room::JournalRoom;
 use self::snapshot::DiskSnapshot;
+use self::trees::Trees;
 use crate::{Durability, Operation, Poison, Snapshot, Storage, WriteBatch};
-
-/// The one keyspace that holds all entries.
-const KEYSPACE: &str = "entries";
 
 /// The disk engine. Closed when it and all its snapshots are dropped.
 pub struct DiskStorage {
@@ -78,7 +75,7 @@ struct Writer {
 /// The open files, shared with snapshots. Fields drop in this order: the
 /// directory is unlocked when nothing reads or writes it any more.
 struct Files {
-    keyspace: Keyspace,
+    trees: Trees,
     database: Database,
     directory: Directory,
     poison: Poison,
@@ -106,16 +103,34 @@ impl DiskStorage {
     /// * `CORRUPTED`: its files are damaged;
     /// * `STORAGE_ERROR`: its files cannot be read or created.
     pub fn open(path: impl AsRef<Path>, options: &DiskOptions) -> Result<Self> {
+        Self::open_cut(path, options, &[])
+    }
+
+    /// As [`open`](Self::open); a new store's key space is cut into trees at the
+    /// first bytes `cuts`, ascending and not 0. Keys on two sides of a cut are
+    /// buffered, written to tables and merged apart from each other, and
+    /// [`DiskOptions::write_buffer_bytes`] is for each tree. An existing store
+    /// stays cut as it is.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    ///
+    /// # Panics
+    /// When the cuts are not as described.
+    pub fn open_cut(path: impl AsRef<Path>, options: &DiskOptions, cuts: &[u8]) -> Result<Self> {
+        assert!(cuts.is_sorted_by(|a, b| a < b) && cuts.first() != Some(&0), "cuts in order");
         let path = path.as_ref();
         let options = options.clamped();
         let directory = Directory::lock(path)?;
         let data = directory.data();
-        let complete = directory.is_complete()?;
+        let existing = directory.cuts()?;
+        let complete = existing.is_some();
+        let cuts = existing.as_deref().unwrap_or(cuts);
         if complete {
             if !directory.has_data() {
                 return Err(at(Error::corrupted("The store's data is missing"), path));
             }
-            manifest::verify(&data)?;
+            manifest::verify(&data, cuts.len() + 1)?;
             journal::verify(&data, &directory.closing()?)?;
         } else {
             // Nothing was acknowledged here, unless the format file was lost.
@@ -125,23 +140,22 @@ impl DiskStorage {
             directory.clear_unfinished()?;
         }
         let database = open_database(&data, &options)?;
-        if complete && !database.keyspace_exists(KEYSPACE) {
+        if complete && !trees::names(cuts).all(|name| database.keyspace_exists(&name)) {
             return Err(at(Error::corrupted("The store's data is missing"), path));
         }
-        let keyspace = database
-            .keyspace(KEYSPACE, || keyspace_options(&options))
+        let trees = Trees::open(&database, cuts, || keyspace_options(&options))
             .map_err(|cause| open_failed(path, &cause))?;
         if !complete {
-            directory.complete()?;
+            directory.complete(cuts)?;
         }
         // Last: what the library writes while it opens is not counted.
         let room = JournalRoom::new(&data, !complete);
-        let files = Arc::new(Files { keyspace, database, directory, poison: Poison::new() });
+        let files = Arc::new(Files { trees, database, directory, poison: Poison::new() });
         Ok(Self { files, writer: Mutex::new(Writer { unsynced: false, room }) })
     }
 
     fn append(&self, batch: WriteBatch, durability: Durability) -> fjall::Result<()> {
-        let Files { database, keyspace, .. } = &*self.files;
+        let Files { database, trees, .. } = &*self.files;
         let mode = match durability {
             Durability::Buffered => PersistMode::Buffer,
             Durability::Sync => PersistMode::SyncData,
@@ -177,8 +191,8 @@ impl DiskStorage {
             .durability(Some(mode));
         for operation in operations {
             match operation {
-                Operation::Put { key, value } => output.insert(keyspace, key, value),
-                Operation::Delete { key } => output.remove(keyspace, key),
+                Operation::Put { key, value } => output.insert(trees.of(&key), key, value),
+                Operation::Delete { key } => output.remove(trees.of(&key), key),
             }
         }
         output.commit()?;
@@ -212,7 +226,7 @@ impl Storage for DiskStorage {
     /// Tables and buffered writes. Journal files are left out: they are
     /// preallocated and hold what is in the buffer.
     fn approximate_size(&self) -> Result<u64> {
-        Ok(self.files.keyspace.disk_space() + self.files.database.write_buffer_size())
+        Ok(self.files.trees.disk_space() + self.files.database.write_buffer_size())
     }
 }
 

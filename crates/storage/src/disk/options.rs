@@ -5,10 +5,12 @@ pub struct DiskOptions {
     /// by all readers; values that a caller still holds keep their block alive
     /// beyond it.
     pub cache_bytes: u64,
-    /// Recent writes kept in memory until they go to a table, in bytes; 32 MiB
-    /// unless set, at least 1 MiB. Up to four more buffers of this size wait
-    /// while tables are written; then writers wait too. Fixed when the store is
-    /// created; ignored when an existing one is opened.
+    /// Recent writes of one tree kept in memory until they go to a table, in
+    /// bytes; 16 MiB unless set, at least 1 MiB. Most of what a store writes goes
+    /// to three trees: rows, index entries, the change log. Up to four more
+    /// buffers of this size wait while tables are written; then writers wait
+    /// too. Fixed when the store is created; ignored when an existing one is
+    /// opened.
     pub write_buffer_bytes: u64,
     /// All journal files together, in bytes; 128 MiB unless set, at least
     /// 64 MiB. What lies there is replayed after a kill, so this bounds how
@@ -23,7 +25,7 @@ impl Default for DiskOptions {
     fn default() -> Self {
         Self {
             cache_bytes: 64 << 20,
-            write_buffer_bytes: 32 << 20,
+            write_buffer_bytes: 16 << 20,
             journal_bytes: 128 << 20,
             worker_threads: 2,
         }

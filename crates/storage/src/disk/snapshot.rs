@@ -32,10 +32,18 @@ impl Snapshot for DiskSnapshot {
         let Some(bounds) = bounds(range) else {
             return Box::new(std::iter::empty());
         };
-        let entries = self.snapshot.range::<&[u8], _>(&self.files.keyspace, bounds);
-        match direction {
-            Direction::Forward => Box::new(UntilError::new(entries)),
-            Direction::Reverse => Box::new(UntilError::new(entries.rev())),
+        let within = |tree| self.snapshot.range::<&[u8], _>(tree, bounds);
+        match (self.files.trees.over(range), direction) {
+            ([tree], Direction::Forward) => Box::new(UntilError::new(within(tree))),
+            ([tree], Direction::Reverse) => Box::new(UntilError::new(within(tree).rev())),
+            (trees, Direction::Forward) => {
+                let pieces: Vec<_> = trees.iter().map(within).collect();
+                Box::new(UntilError::new(pieces.into_iter().flatten()))
+            }
+            (trees, Direction::Reverse) => {
+                let pieces: Vec<_> = trees.iter().map(within).collect();
+                Box::new(UntilError::new(pieces.into_iter().rev().flat_map(Iterator::rev)))
+            }
         }
     }
 }
@@ -44,7 +52,7 @@ pub(super) fn get(files: &Files, state: &fjall::Snapshot, key: &[u8]) -> Result<
     if key.is_empty() || key.len() > MAX_KEY_BYTES {
         return Ok(None); // Never written; the library asserts that nobody asks.
     }
-    let value = state.get(&files.keyspace, key).map_err(|cause| read_failed(&cause))?;
+    let value = state.get(files.trees.of(key), key).map_err(|cause| read_failed(&cause))?;
     Ok(value.map(Bytes::from))
 }
 

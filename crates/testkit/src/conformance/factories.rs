@@ -34,22 +34,25 @@ impl EngineFactory for MemoryFactory {
 pub struct DiskFactory {
     /// The options of every store.
     pub options: DiskOptions,
+    /// The first bytes at which the key space of every store is cut.
+    pub cuts: Vec<u8>,
 }
 
 impl EngineFactory for DiskFactory {
     fn home(&self) -> Result<Box<dyn Home>> {
         struct Disk {
             directory: TempDir,
-            options: DiskOptions,
+            factory: DiskFactory,
         }
         impl Home for Disk {
             fn open(&mut self) -> Result<Arc<dyn Storage>> {
-                Ok(Arc::new(DiskStorage::open(self.directory.path(), &self.options)?))
+                let DiskFactory { options, cuts } = &self.factory;
+                Ok(Arc::new(DiskStorage::open_cut(self.directory.path(), options, cuts)?))
             }
         }
         let directory = tempfile::tempdir()
             .map_err(|cause| Error::new(Code::StorageError, cause.to_string()))?;
-        Ok(Box::new(Disk { directory, options: self.options.clone() }))
+        Ok(Box::new(Disk { directory, factory: self.clone() }))
     }
 
     fn persistent(&self) -> bool {

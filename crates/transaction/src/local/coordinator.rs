@@ -118,6 +118,12 @@ impl LocalCoordinator {
         self.poison.get()
     }
 
+    /// How many commits have been asked for and are not answered yet.
+    #[must_use]
+    pub fn commits_under_way(&self) -> usize {
+        self.pipeline.under_way()
+    }
+
     pub(super) fn published(&self) -> Arc<View> {
         self.published.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -171,7 +177,9 @@ impl Coordination for LocalCoordinator {
 
     fn commit(&self, mut request: CommitRequest) -> Result<Receipt> {
         loop {
-            match self.pipeline.submit(self, request) {
+            let (decision, spent) = self.pipeline.submit(self, request);
+            drop(spent);
+            match decision {
                 Decision::Done(result) => return result,
                 Decision::Locked(returned, key) => {
                     if let Work::Transaction { id, .. } = &returned.work {
@@ -200,7 +208,9 @@ impl Coordination for LocalCoordinator {
             && changed_read(recent, reads, from).is_none()
             && Iterator::all(&mut &mut *keys, |key| !recent.changed(key, from));
         if !unchanged {
-            return Ok(None);
+            // What failed to be written counts as changed, and will for as long
+            // as the store stays open: running again would not help.
+            return self.poison().map_or(Ok(None), |error| Err(error.clone()));
         }
         Ok(Some(match advance {
             Some(id) => self.registry.move_to(id, || self.published()),

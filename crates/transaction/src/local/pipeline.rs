@@ -55,6 +55,8 @@ pub(super) struct Pipeline<S: Stages> {
 
 struct Queue<Request, Answer> {
     waiting: Vec<Member<Request, Answer>>,
+    /// Requests without an answer.
+    under_way: usize,
     /// Somebody decides.
     led: bool,
     /// Somebody writes.
@@ -85,7 +87,8 @@ const WORTH_WAKING: usize = 4;
 
 impl<S: Stages> Pipeline<S> {
     pub(super) fn new(max_group: usize) -> Self {
-        let queue = Queue { waiting: Vec::new(), led: false, writing: false, parked: false };
+        let queue =
+            Queue { waiting: Vec::new(), under_way: 0, led: false, writing: false, parked: false };
         Self { queue: Mutex::new(queue), leader: Condvar::new(), max_group: max_group.max(1) }
     }
 
@@ -95,6 +98,7 @@ impl<S: Stages> Pipeline<S> {
         let leads = {
             let mut queue = self.lock();
             queue.waiting.push(Member { request, slot: slot.clone() });
+            queue.under_way += 1;
             if queue.parked && queue.waiting.len() >= WORTH_WAKING {
                 queue.parked = false;
                 self.leader.notify_all();
@@ -107,6 +111,11 @@ impl<S: Stages> Pipeline<S> {
         self.lead(stages);
         // The leader is in its own group, so its answer is there.
         slot.wait().unwrap_or_else(|| stages.failure())
+    }
+
+    /// How many requests have no answer yet.
+    pub(super) fn under_way(&self) -> usize {
+        self.lock().under_way
     }
 
     /// Takes one group through both stages and answers its members.
@@ -160,6 +169,7 @@ impl<S: Stages> Pipeline<S> {
             let mut queue = self.lock();
             queue.writing = false;
             queue.parked = false;
+            queue.under_way -= slots.len();
             self.leader.notify_all();
         }
         let mut answers = answers.into_iter();
@@ -306,5 +316,100 @@ mod tests {
         let (pipeline, stages) = (Arc::new(Pipeline::new(8)), Reported::default());
         assert!(stages.pipeline.set(pipeline.clone()).is_ok());
         assert!(pipeline.submit(&stages, ()), "the next group could have been written already");
+    }
+
+    /// Writes nothing until it is told to, and remembers how large groups were.
+    #[derive(Default)]
+    struct Slow {
+        decided: AtomicU64,
+        groups: Mutex<Vec<usize>>,
+        open: Mutex<bool>,
+        changed: Condvar,
+    }
+
+    impl Stages for Slow {
+        type Request = u64;
+        type Answer = Option<u64>;
+        type Group = Vec<u64>;
+
+        fn decide(&self, group: &mut Vec<u64>, requests: Vec<u64>) {
+            self.decided.fetch_add(requests.len() as u64, Ordering::SeqCst);
+            group.extend(requests);
+        }
+
+        fn seal(&self, _: &mut Vec<u64>) {}
+
+        fn write(&self, group: Vec<u64>) -> Vec<Option<u64>> {
+            self.groups.lock().unwrap().push(group.len());
+            let mut open = self.open.lock().unwrap();
+            while !*open {
+                open = self.changed.wait(open).unwrap();
+            }
+            group.into_iter().map(Some).collect()
+        }
+
+        fn failure(&self) -> Option<u64> {
+            None
+        }
+    }
+
+    /// What is decided, waits, and whether the leader sleeps, after each of
+    /// `arrivals` while the first group is being written; then the sizes of all
+    /// groups.
+    fn while_writing(max_group: usize, arrivals: u64) -> (Vec<(u64, u64, bool)>, Vec<usize>) {
+        let (pipeline, slow) = (&Pipeline::new(max_group), &Slow::default());
+        let state = || {
+            let queue = pipeline.lock();
+            (slow.decided.load(Ordering::SeqCst), queue.waiting.len() as u64, queue.parked)
+        };
+        let mut states = Vec::new();
+        std::thread::scope(|scope| {
+            let submit = |request| {
+                scope.spawn(move || assert_eq!(pipeline.submit(slow, request), Some(request)));
+            };
+            submit(0);
+            while slow.groups.lock().unwrap().is_empty() {
+                std::thread::yield_now();
+            }
+            for request in 1..=arrivals {
+                submit(request);
+                // It has arrived, and whoever was woken for it sleeps again.
+                let settled = |(decided, waiting, parked): (u64, u64, bool)| {
+                    let full = decided > max_group as u64;
+                    decided + waiting == request + 1 && (parked || full)
+                };
+                while !settled(state()) {
+                    std::thread::yield_now();
+                }
+                states.push(state());
+            }
+            *slow.open.lock().unwrap() = true;
+            slow.changed.notify_all();
+        });
+        let groups = slow.groups.lock().unwrap().clone();
+        (states, groups)
+    }
+
+    #[test]
+    fn a_leader_that_waits_for_the_disk_is_woken_when_it_is_worth_it() {
+        let (states, groups) = while_writing(8, 7);
+        let expected = [
+            (2, 0, true),
+            (2, 1, true),
+            (2, 2, true),
+            (2, 3, true),
+            (6, 0, true),
+            (6, 1, true),
+            (6, 2, true),
+        ];
+        assert_eq!(states, expected);
+        assert_eq!(groups, [1, 7], "what had arrived goes with the group");
+    }
+
+    #[test]
+    fn g10_a_full_group_takes_no_more_and_the_rest_is_the_next() {
+        let (states, groups) = while_writing(3, 7);
+        assert_eq!(states[3..], [(2, 3, true), (4, 2, false), (4, 3, false), (4, 4, false)]);
+        assert_eq!(groups, [1, 3, 3, 1]);
     }
 }

@@ -43,7 +43,7 @@ impl Derive for Plain {
 struct Nobody;
 
 impl CommitListener for Nobody {
-    fn committed(&self, _: &[Arc<Commit>]) {}
+    fn committed(&self, _: &[Arc<Commit>], _: u64) {}
 }
 
 fn open(storage: &Arc<MemoryStorage>) -> LocalCoordinator {
@@ -238,4 +238,195 @@ fn g9_a_record_locked_by_another_is_not_written_past_the_lock() {
     assert_eq!(refused.unwrap_err().code(), Code::LockTimeout);
     coordinator.locks().release_all(1);
     assert_eq!(put(&coordinator, 1, "x"), 1);
+}
+
+#[test]
+fn g4_a_view_is_renewed_only_if_nothing_that_was_read_or_written_has_changed() {
+    let (storage, coordinator) = store();
+    let begin = remember(&coordinator);
+    put(&coordinator, 1, "a");
+    put(&coordinator, 2, "b");
+    let renewed = |coordinator: &LocalCoordinator, from, read: Option<u8>, written: Option<u8>| {
+        let mut reads = ReadSet::new(9);
+        if let Some(n) = read {
+            reads.add_point(&key(n));
+        }
+        let written = written.map(key);
+        let renewed = coordinator.refresh(None, from, &reads, &mut written.iter()).unwrap();
+        renewed.map(|view| view.revision())
+    };
+    assert_eq!(renewed(&coordinator, begin, None, None), Some(2));
+    assert_eq!(renewed(&coordinator, begin, Some(3), Some(4)), Some(2));
+    assert_eq!(renewed(&coordinator, begin, Some(1), None), None);
+    assert_eq!(renewed(&coordinator, begin, None, Some(2)), None);
+    assert_eq!(renewed(&coordinator, 1, Some(1), Some(1)), Some(2), "changed before");
+    assert_eq!(renewed(&coordinator, 1, None, Some(2)), None);
+    // What was committed before the store was opened is not remembered.
+    let reopened = open(&storage);
+    assert_eq!(renewed(&reopened, 1, Some(9), Some(9)), None);
+    assert_eq!(renewed(&reopened, 2, Some(9), Some(9)), Some(2));
+}
+
+#[test]
+fn g4_a_transaction_is_moved_to_the_view_that_it_is_given() {
+    let (_, coordinator) = store();
+    remember(&coordinator);
+    let oldest = || coordinator.registry().oldest_revision();
+    put(&coordinator, 1, "a");
+    let reads = ReadSet::new(1);
+    let refresh = |advance| {
+        coordinator.refresh(advance, 0, &reads, &mut std::iter::empty()).unwrap().unwrap()
+    };
+    assert_eq!((refresh(None).revision(), oldest()), (1, Some(0)));
+    assert_eq!((refresh(Some(1)).revision(), oldest()), (1, Some(1)));
+}
+
+#[test]
+fn g2_a_damaged_counter_is_told_when_the_store_is_opened() {
+    for counter in [keyspace::LAST_REVISION, keyspace::SCHEMA_REVISION, keyspace::RESERVED_REVISION]
+    {
+        let (storage, coordinator) = store();
+        put(&coordinator, 1, "a");
+        drop(coordinator);
+        let mut batch = tandem_storage::WriteBatch::new();
+        batch.put(counter.to_vec(), vec![0; 7]);
+        storage.write(batch, Durability::Sync).unwrap();
+        let opened = LocalCoordinator::open(
+            storage.clone(),
+            Arc::new(Plain),
+            Arc::new(Nobody),
+            Environment::simulated(1).0,
+            TransactionLimits::default(),
+            Durability::Sync,
+        );
+        assert_eq!(opened.err().map(|error| error.code()), Some(Code::Corrupted));
+    }
+}
+
+#[test]
+fn g2_g8_revisions_that_buffered_commits_may_have_had_are_not_used_again() {
+    let (storage, coordinator) = store();
+    let buffered = |coordinator: &LocalCoordinator| {
+        let mut one = fresh(coordinator).put(1, value("a"));
+        one.options.durability = Some(Durability::Buffered);
+        one.commit(coordinator).unwrap().revision
+    };
+    let reserved = || {
+        let stored = storage.get(keyspace::RESERVED_REVISION).unwrap();
+        stored.map(|bytes| u64::from_be_bytes(bytes[..].try_into().unwrap()))
+    };
+    put(&coordinator, 1, "synced");
+    assert_eq!(reserved(), None, "a synced commit needs no reserve");
+    assert_eq!(buffered(&coordinator), 2);
+    let until = reserved().expect("stored with the first buffered commit");
+    assert!(until > 1_000, "one sync for many commits: {until}");
+    for _ in 0..3 {
+        buffered(&coordinator);
+    }
+    assert_eq!(reserved(), Some(until), "as long as there is some left");
+    drop(coordinator);
+    let coordinator = open(&storage);
+    assert_eq!(coordinator.view().unwrap().revision(), 5);
+    assert_eq!(put(&coordinator, 1, "b"), until + 1);
+    assert_eq!(put(&coordinator, 1, "c"), until + 2, "each by one again");
+    assert_eq!(buffered(&coordinator), until + 3);
+    assert!(reserved() > Some(until + 3));
+}
+
+#[test]
+fn a_commit_is_counted_by_what_became_of_it() {
+    let (_, coordinator) = store();
+    let begin = remember(&coordinator);
+    put(&coordinator, 1, "a");
+    tx(Isolation::Snapshot, begin).put(1, value("b")).commit(&coordinator).unwrap_err();
+    let mut read = tx(Isolation::Serializable, begin).put(2, value("b"));
+    read.reads.add_point(&key(1));
+    read.commit(&coordinator).unwrap_err();
+    let mut guarded = fresh(&coordinator).put(2, value("b"));
+    let violation = || Error::new(Code::Conflict, "guarded");
+    guarded.writes.add_guard(GuardCheck::Unchanged, KeyRange::point(&key(1)), begin, violation);
+    guarded.commit(&coordinator).unwrap_err();
+    let counted = coordinator.statistics().snapshot();
+    assert_eq!((counted.commits, counted.groups), (1, 1));
+    let refused = (counted.write_conflicts, counted.read_conflicts, counted.constraint_conflicts);
+    assert_eq!((refused, counted.too_old), ((1, 1, 1), 0));
+}
+
+#[test]
+fn g4_a_transaction_whose_begin_is_forgotten_is_told_that_it_is_too_old() {
+    let (storage, coordinator) = store();
+    put(&coordinator, 1, "a");
+    put(&coordinator, 1, "b");
+    drop(coordinator);
+    let coordinator = open(&storage);
+    let error = tx(Isolation::Snapshot, 1).put(2, value("x")).commit(&coordinator).unwrap_err();
+    assert_eq!(error.code(), Code::TransactionExpired);
+    assert_eq!(error.detail("beginRevision").and_then(|at| at.as_u64()), Some(1));
+    assert_eq!(error.detail("oldestRevision").and_then(|at| at.as_u64()), Some(2));
+    assert_eq!(coordinator.statistics().snapshot().too_old, 1);
+    tx(Isolation::Snapshot, 2).put(2, value("x")).commit(&coordinator).unwrap();
+    // A guard may be older than the view.
+    let mut guarded = fresh(&coordinator).put(3, value("x"));
+    let violation = || Error::new(Code::Conflict, "guarded");
+    guarded.writes.add_guard(GuardCheck::Unchanged, KeyRange::point(&key(9)), 1, violation);
+    assert_eq!(guarded.commit(&coordinator).unwrap_err().code(), Code::TransactionExpired);
+}
+
+#[test]
+fn g5_a_guard_of_existence_holds_when_the_row_was_changed_or_is_written_here() {
+    let (_, coordinator) = store();
+    put(&coordinator, 7, "target");
+    let begin = remember(&coordinator);
+    put(&coordinator, 7, "changed");
+    let guarded = || {
+        let mut tx = fresh(&coordinator).put(2, value("x"));
+        let violation = || Error::new(Code::Conflict, "guarded");
+        tx.writes.add_guard(GuardCheck::Exists, KeyRange::point(&key(7)), begin, violation);
+        tx
+    };
+    guarded().commit(&coordinator).unwrap();
+    fresh(&coordinator).put(7, None).commit(&coordinator).unwrap();
+    assert!(guarded().commit(&coordinator).is_err());
+    guarded().put(7, value("own")).commit(&coordinator).unwrap();
+}
+
+#[test]
+fn background_work_takes_a_revision_only_if_somebody_can_notice() {
+    let (storage, coordinator) = store();
+    put(&coordinator, 1, "a");
+    let maintain = |key: Bytes, changes: bool| {
+        let work = Work::Maintenance(Box::new(move |_, _| {
+            let mut derived = Derived::default();
+            derived.writes.push((key.clone(), value("x")));
+            if changes {
+                let (bucket, after) = (Arc::from("rows"), value("x"));
+                derived.changes.push(Change { bucket, key, before: None, after });
+            }
+            Ok(derived)
+        }));
+        coordinator.commit(CommitRequest { work, options: CommitOptions::default() }).unwrap()
+    };
+    let garbage = Bytes::from_static(&[keyspace::GARBAGE, 1]);
+    let silent = maintain(garbage.clone(), false);
+    assert_eq!((silent.revision, silent.commit.is_none(), silent.changes), (1, true, 0));
+    assert_eq!(storage.get(&garbage).unwrap(), value("x"), "it is done all the same");
+    assert_eq!(maintain(key(5), true).revision, 2);
+    let catalog = Bytes::from_static(&[keyspace::CATALOG, b'b', b'x']);
+    let defined = maintain(catalog, false);
+    assert_eq!((defined.revision, defined.commit.is_some()), (3, true));
+    let view = coordinator.view().unwrap();
+    assert_eq!((view.revision(), view.schema_revision()), (3, 3));
+    drop(coordinator);
+    let view = open(&storage).view().unwrap();
+    assert_eq!((view.revision(), view.schema_revision()), (3, 3), "also after reopening");
+}
+
+#[test]
+fn g9_a_panic_in_the_derivation_fails_its_commit_alone() {
+    let (_, coordinator) = store();
+    let work = Work::Maintenance(Box::new(|_, _| panic!("on purpose")));
+    let failed = coordinator.commit(CommitRequest { work, options: CommitOptions::default() });
+    assert_eq!(failed.unwrap_err().code(), Code::InternalError);
+    assert_eq!(put(&coordinator, 1, "a"), 1);
+    assert!(coordinator.poison().is_none());
 }

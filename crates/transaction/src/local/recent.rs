@@ -6,8 +6,7 @@
 //! and the *floor* rises above them. A transaction that began below the floor
 //! can no longer be validated and is told that it is too old.
 //!
-//! Entries are kept in *generations*, each an ordered map of what a run of
-//! commits wrote:
+//! Entries are kept in *generations*, each a map of what a run of commits wrote:
 //!
 //! ```text
 //! oldest                                  newest
@@ -19,8 +18,13 @@
 //! end after R only: a short transaction asks one or two. A generation is
 //! closed when it holds an eighth of everything, so that there are a few
 //! dozen however long the oldest transaction is open.
+//!
+//! Most questions are about one key, so a generation finds its keys by hash. It
+//! puts them in order when the first range is asked about, and from then on what
+//! has come since, before each answer: who asks for no ranges pays for none.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use bytes::Bytes;
 use tandem_storage::KeyRange;
@@ -37,13 +41,21 @@ pub(super) struct RecentCommits {
 
 #[derive(Default)]
 struct Generation {
-    last_write: BTreeMap<Bytes, u64>,
+    last_write: HashMap<Bytes, u64>,
+    /// `None` until a range is asked about.
+    order: RefCell<Option<Order>>,
     newest: u64,
     bytes: usize,
 }
 
+/// The keys of a generation in order, but for the last ones.
+struct Order {
+    keys: BTreeSet<Bytes>,
+    unordered: Vec<Bytes>,
+}
+
 /// What one remembered key costs beyond its bytes.
-const OVERHEAD: usize = 64;
+const OVERHEAD: usize = 128;
 
 /// The size below which a generation is not closed: about a thousand keys.
 const SMALLEST_GENERATION: usize = 128 << 10;
@@ -67,14 +79,11 @@ impl RecentCommits {
     }
 
     /// A key of `range` that was written after `revision`.
-    pub(super) fn changed_in(&self, range: &KeyRange, revision: u64) -> Option<&Bytes> {
-        self.after(revision).find_map(|generation| {
-            generation
-                .last_write
-                .range::<[u8], _>(bounds(range))
-                .find(|(_, written)| **written > revision)
-                .map(|(key, _)| key)
-        })
+    pub(super) fn changed_in(&self, range: &KeyRange, revision: u64) -> Option<Bytes> {
+        if is_point(range) {
+            return self.changed(&range.start, revision).then(|| range.start.clone());
+        }
+        self.after(revision).find_map(|generation| generation.changed_in(range, revision))
     }
 
     pub(super) fn record<'a>(&mut self, revision: u64, keys: impl Iterator<Item = &'a Bytes>) {
@@ -87,6 +96,9 @@ impl RecentCommits {
         generation.newest = revision;
         for key in keys {
             if generation.last_write.insert(key.clone(), revision).is_none() {
+                if let Some(order) = generation.order.get_mut() {
+                    order.unordered.push(key.clone());
+                }
                 generation.bytes += key.len() + OVERHEAD;
             }
         }
@@ -109,6 +121,25 @@ impl RecentCommits {
     fn after(&self, revision: u64) -> impl Iterator<Item = &Generation> {
         self.generations.iter().rev().take_while(move |generation| generation.newest > revision)
     }
+}
+
+impl Generation {
+    fn changed_in(&self, range: &KeyRange, revision: u64) -> Option<Bytes> {
+        let mut order = self.order.borrow_mut();
+        let Order { keys, unordered } = order.get_or_insert_with(|| Order {
+            keys: self.last_write.keys().cloned().collect(),
+            unordered: Vec::new(),
+        });
+        keys.extend(unordered.drain(..));
+        keys.range::<[u8], _>(bounds(range))
+            .find(|key| self.last_write.get(*key).is_some_and(|written| *written > revision))
+            .cloned()
+    }
+}
+
+/// Whether the range is that of one key.
+fn is_point(range: &KeyRange) -> bool {
+    range.end.as_deref().and_then(|end| end.strip_suffix(&[0])) == Some(&range.start[..])
 }
 
 #[cfg(test)]
@@ -145,8 +176,23 @@ mod tests {
                 assert_eq!(recent.changed(&key(n as u8), begin), last > begin, "{n} after {begin}");
                 let point = KeyRange::point(&key(n as u8));
                 assert_eq!(recent.changed_in(&point, begin).is_some(), last > begin);
+                let range = KeyRange::new(vec![n as u8], vec![n as u8 + 1]);
+                assert_eq!(recent.changed_in(&range, begin).is_some(), last > begin);
             }
         }
+    }
+
+    #[test]
+    fn g4_a_key_that_comes_after_a_range_was_asked_about_shows_in_the_next_answer() {
+        let mut recent = RecentCommits::new(0, usize::MAX);
+        let range = KeyRange::new(key(3), key(9));
+        for revision in 1..=20u8 {
+            recent.record(revision.into(), [key(revision)].iter());
+            let expected = (3..9).contains(&revision).then(|| key(revision));
+            assert_eq!(recent.changed_in(&range, u64::from(revision) - 1), expected);
+        }
+        assert_eq!(recent.changed_in(&range, 0), Some(key(3)), "the first in key order");
+        assert_eq!(recent.changed_in(&range, 8), None);
     }
 
     #[test]
@@ -163,7 +209,65 @@ mod tests {
             let known = recent.changed(&key(revision as u8), revision - 1);
             assert_eq!(known, revision > recent.floor(), "{revision}");
         }
-        assert_eq!(recent.changed_in(&KeyRange::all(), 99), Some(&key(100)));
+        assert_eq!(recent.changed_in(&KeyRange::all(), 99), Some(key(100)));
         assert_eq!(recent.changed_in(&KeyRange::all(), 100), None);
+    }
+
+    #[test]
+    fn there_are_a_few_dozen_generations_however_much_is_remembered() {
+        let mut recent = RecentCommits::new(0, usize::MAX);
+        let long = |revision: u64| {
+            let mut key = vec![0; 10_000 - OVERHEAD];
+            key[..8].copy_from_slice(&revision.to_be_bytes());
+            Bytes::from(key)
+        };
+        let mut most = 0;
+        for revision in 1..=1_000 {
+            recent.record(revision, [long(revision)].iter());
+            let held: usize = recent.generations.iter().map(|generation| generation.bytes).sum();
+            assert_eq!([recent.bytes, held], [revision as usize * 10_000; 2]);
+            most = most.max(recent.generations.len());
+        }
+        assert!(recent.bytes > 64 * SMALLEST_GENERATION);
+        assert!((12..48).contains(&most), "{most}");
+        // Forgetting is by whole generations, so little is kept too long.
+        recent.trim(500);
+        assert!((400..=500).contains(&recent.floor()), "{}", recent.floor());
+        assert!(recent.changed(&long(501), 500) && !recent.changed(&long(501), 501));
+    }
+
+    #[test]
+    fn few_commits_are_one_generation() {
+        let mut recent = RecentCommits::new(0, usize::MAX);
+        for revision in 1..=1_000 {
+            recent.record(revision, [key(revision as u8)].iter());
+        }
+        assert_eq!((recent.generations.len(), recent.bytes), (1, 256 * (1 + OVERHEAD)));
+    }
+
+    #[test]
+    fn g10_the_bound_is_what_may_be_held() {
+        let max = 16 * (1 + OVERHEAD);
+        let mut recent = RecentCommits::new(0, max);
+        for revision in 1..=16 {
+            recent.record(revision, [key(revision as u8)].iter());
+        }
+        recent.trim(0);
+        assert_eq!((recent.bytes, recent.floor()), (max, 0), "as much as allowed");
+    }
+
+    #[test]
+    fn a_range_that_was_written_is_found_at_any_age() {
+        let mut recent = RecentCommits::new(0, usize::MAX);
+        recent.record(1, [key(1), key(5)].iter());
+        recent.record(2, [key(9)].iter());
+        let range = |start: u8, end: u8| KeyRange::new(vec![start], vec![end]);
+        assert_eq!(recent.changed_in(&range(2, 9), 0), Some(&key(5)));
+        assert_eq!(recent.changed_in(&range(2, 9), 1), None);
+        assert_eq!(recent.changed_in(&range(2, 5), 0), None);
+        assert_eq!(recent.changed_in(&range(9, 2), 0), None, "an empty range");
+        let open = KeyRange { start: key(6), end: None };
+        assert_eq!(recent.changed_in(&open, 1), Some(&key(9)));
+        assert_eq!(recent.changed_in(&open, 2), None);
     }
 }

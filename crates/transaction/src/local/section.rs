@@ -96,7 +96,9 @@ impl Section {
 impl Outcome {
     /// The group's one batch.
     pub(super) fn batch(&self) -> WriteBatch {
-        let mut batch = WriteBatch::new();
+        // And the two revisions, and a reserved one.
+        let operations = self.commits.len() + self.decided.pending.len() + 3;
+        let mut batch = WriteBatch::with_capacity(operations);
         for (commit, encoded) in self.commits.iter().zip(&self.log) {
             batch.put(keyspace::log_key(commit.revision), encoded.clone());
         }
@@ -114,6 +116,11 @@ impl Outcome {
             batch.put(keyspace::SCHEMA_REVISION, now.schema.to_be_bytes().to_vec());
         }
         batch
+    }
+
+    /// How much longer the change log is after the group.
+    pub(super) fn log_bytes(&self) -> u64 {
+        self.log.iter().map(|entry| (keyspace::LOG_KEY_BYTES + entry.len()) as u64).sum()
     }
 
     /// The revision and the schema revision after the group.
@@ -140,12 +147,9 @@ impl Deciding<'_> {
         Stamp { revision: now.last.max(*used) + 1, timestamp }
     }
 
-    /// Runs `derive`; a panic in it fails this member and no other.
-    pub(super) fn contain(
-        &self,
-        derive: impl FnOnce(&dyn CommitState) -> Result<Derived>,
-    ) -> Result<Derived> {
-        catch_unwind(AssertUnwindSafe(|| derive(self)))
+    /// Decides about one member; a panic in it fails this member and no other.
+    pub(super) fn contain<T>(&self, decide: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+        catch_unwind(AssertUnwindSafe(|| decide(self)))
             .unwrap_or_else(|_| Err(Error::internal("A commit panicked and was rolled back")))
     }
 
@@ -288,4 +292,102 @@ pub(super) fn decode_first_result(mut bytes: Bytes) -> Result<Receipt> {
     let changes = usize::try_from(bytes.get_u64_le()).unwrap_or(usize::MAX);
     let _timestamp = bytes.get_u64_le();
     Ok(Receipt { revision, changes, commit: None, replayed: Some(bytes) })
+}
+
+#[cfg(test)]
+mod tests {
+    use tandem_base::Code;
+    use tandem_storage::{Durability, MemoryStorage, Storage};
+
+    use super::*;
+
+    type Rows = Vec<(Bytes, Bytes)>;
+
+    fn key(n: usize) -> Bytes {
+        vec![keyspace::ROW, n as u8].into()
+    }
+
+    /// Of 27 keys, each in one of three states in the published view, in the
+    /// group before and in this group: missing or untouched, written, and (but
+    /// in the view) removed.
+    fn states() -> (Section, Rows) {
+        let storage = MemoryStorage::new();
+        let mut batch = WriteBatch::new();
+        let (mut before, mut pending, mut rows) = (Pending::new(), Pending::new(), Rows::new());
+        for n in 0..27 {
+            let mut value = None;
+            if n % 3 > 0 {
+                value = Some(Bytes::from_static(b"base"));
+                batch.put(key(n), "base");
+            }
+            for (layer, change, text) in
+                [(&mut before, n / 3 % 3, "before"), (&mut pending, n / 9, "pending")]
+            {
+                let change = match change {
+                    0 => continue,
+                    1 => Some(Bytes::from(text)),
+                    _ => None,
+                };
+                value.clone_from(&change);
+                layer.insert(key(n), change);
+            }
+            rows.extend(value.map(|value| (key(n), value)));
+        }
+        storage.write(batch, Durability::Sync).expect("in memory");
+        let view = Arc::new(View::new(1, 1, storage.snapshot().expect("in memory")));
+        let revisions = Revisions { last: 2, schema: 1 };
+        let before = Decided { number: 1, start: revisions, now: revisions, pending: before };
+        let mut section = Section::new(2, view, Some(Arc::new(before)), 0);
+        section.pending = pending;
+        (section, rows)
+    }
+
+    #[test]
+    fn g1_a_member_builds_on_the_view_the_group_before_and_the_members_before_it() {
+        let (mut section, rows) = states();
+        let mut recent = RecentCommits::new(0, usize::MAX);
+        let state = section.deciding(&mut recent);
+        for n in 0..27 {
+            let row = rows.iter().find(|(at, _)| *at == key(n)).map(|(_, value)| value.clone());
+            assert_eq!(state.get(&key(n)).unwrap(), row, "{n}");
+        }
+        assert_eq!((state.revision(), state.schema_revision()), (2, 1));
+        for (start, end) in [(0, 27), (4, 20), (9, 10), (13, 13), (20, 5)] {
+            let range = KeyRange::new(key(start), key(end));
+            let mut expected: Rows =
+                rows.iter().filter(|(key, _)| range.contains(key)).cloned().collect();
+            for direction in [Direction::Forward, Direction::Reverse] {
+                let found: Result<Rows> = state.scan(&range, direction).collect();
+                assert_eq!(found.unwrap(), expected, "{start}..{end} {direction:?}");
+                expected.reverse();
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_longer_remembered_may_have_changed() {
+        let (mut section, _) = states();
+        let mut recent = RecentCommits::new(10, usize::MAX);
+        recent.record(12, [key(1)].iter());
+        let state = section.deciding(&mut recent);
+        assert!(state.changed_since(&key(2), 9), "before the floor");
+        assert!(!state.changed_since(&key(2), 10));
+        assert!(state.changed_since(&key(1), 11) && !state.changed_since(&key(1), 12));
+    }
+
+    #[test]
+    fn g9_a_first_result_is_read_as_it_was_kept_and_a_damaged_one_is_noticed() {
+        let stamp = Stamp { revision: 5, timestamp: 9 };
+        let kept = encode_first_result(stamp, 3, b"payload");
+        let receipt = decode_first_result(kept.clone()).unwrap();
+        assert_eq!((receipt.revision, receipt.changes), (5, 3));
+        assert_eq!(receipt.replayed.as_deref(), Some(&b"payload"[..]));
+        assert_eq!(kept[16..24], 9u64.to_le_bytes());
+        let empty = encode_first_result(stamp, 3, b"");
+        assert_eq!(decode_first_result(empty.clone()).unwrap().replayed, Some(Bytes::new()));
+        for length in 0..empty.len() {
+            let error = decode_first_result(empty.slice(..length)).unwrap_err();
+            assert_eq!(error.code(), Code::Corrupted);
+        }
+    }
 }

@@ -9,7 +9,7 @@ use tandem_storage::{Durability, WriteBatch};
 
 use crate::cache::CommittedCache;
 use crate::coordination::{CommitOptions, CommitRequest, Receipt, Work};
-use crate::derive::CommitState;
+use crate::derive::{CommitState, Derived, Stamp};
 use crate::isolation::Isolation;
 use crate::keyspace;
 use crate::local::coordinator::{LocalCoordinator, Sequencer};
@@ -29,10 +29,22 @@ pub(super) enum Decision {
     Locked(Box<CommitRequest>, Bytes),
 }
 
+/// What a transaction has read and written, back with the thread that allocated
+/// it: to free it there costs less, and no other waits meanwhile.
+pub(super) type Spent = Option<Box<(ReadSet, WriteSet)>>;
+
 impl Decision {
     fn is_commit(&self) -> bool {
         matches!(self, Self::Done(Ok(Receipt { commit: Some(_), .. })))
     }
+}
+
+/// What is to be done with one member.
+enum Verdict {
+    /// It was committed before, under the same name.
+    Replay(Receipt),
+    /// It commits.
+    Append(Stamp, Derived),
 }
 
 /// Revisions that are reserved at a time: one buffered commit in so many is
@@ -42,7 +54,7 @@ const RESERVE: u64 = 1 << 16;
 /// A group on its way through the stages.
 #[derive(Default)]
 pub(super) struct Group {
-    decisions: Vec<Decision>,
+    decisions: Vec<(Decision, Spent)>,
     /// The strongest that a member asked for.
     durability: Option<Durability>,
     section: Option<Section>,
@@ -51,12 +63,12 @@ pub(super) struct Group {
 
 impl Stages for LocalCoordinator {
     type Request = CommitRequest;
-    type Answer = Decision;
+    type Answer = (Decision, Spent);
     type Group = Group;
 
     fn decide(&self, group: &mut Group, requests: Vec<CommitRequest>) {
         if let Some(error) = self.poison() {
-            let refused = requests.iter().map(|_| Decision::Done(Err(error.clone())));
+            let refused = requests.iter().map(|_| (Decision::Done(Err(error.clone())), None));
             group.decisions.extend(refused);
             return;
         }
@@ -67,14 +79,14 @@ impl Stages for LocalCoordinator {
         for request in requests {
             let mut wish = request.options.durability.unwrap_or(self.durability);
             let is_background = matches!(request.work, Work::Maintenance(_));
-            let decision = self.commit_one(&mut state, request, timestamp);
+            let (decision, spent) = self.commit_one(&mut state, request, timestamp);
             // Background work may be lost and done again as long as nobody can
             // notice. Once it takes a revision it is a commit like any other.
             if is_background && decision.is_commit() {
                 wish = wish.max(self.durability);
             }
             group.durability = group.durability.max(Some(wish));
-            group.decisions.push(decision);
+            group.decisions.push((decision, spent));
         }
     }
 
@@ -86,7 +98,7 @@ impl Stages for LocalCoordinator {
         }
     }
 
-    fn write(&self, group: Group) -> Vec<Decision> {
+    fn write(&self, group: Group) -> Vec<(Decision, Spent)> {
         let Group { mut decisions, durability, outcome, .. } = group;
         let Some(outcome) = outcome else { return decisions };
         let durable_revision = self.published().revision();
@@ -97,7 +109,7 @@ impl Stages for LocalCoordinator {
             let stands = |receipt: &Receipt| {
                 receipt.replayed.is_some() && receipt.revision <= durable_revision
             };
-            for decision in &mut decisions {
+            for (decision, _) in &mut decisions {
                 if matches!(decision, Decision::Done(Ok(receipt)) if !stands(receipt)) {
                     *decision = Decision::Done(Err(error.clone()));
                 }
@@ -107,10 +119,11 @@ impl Stages for LocalCoordinator {
         decisions
     }
 
-    fn failure(&self) -> Decision {
-        Decision::Done(Err(self.set_poison(|| {
+    fn failure(&self) -> (Decision, Spent) {
+        let error = self.set_poison(|| {
             Error::new(Code::StoreFailed, "The commit section failed; open the store again")
-        })))
+        });
+        (Decision::Done(Err(error)), None)
     }
 }
 
@@ -161,7 +174,7 @@ impl LocalCoordinator {
         }
         self.publish(View::new(revision, schema_revision, snapshot));
         Statistics::add(&self.statistics.commits, outcome.commits.len() as u64);
-        self.listener.committed(&outcome.commits);
+        self.listener.committed(&outcome.commits, outcome.log_bytes());
         Ok(())
     }
 
@@ -195,27 +208,33 @@ impl LocalCoordinator {
         state: &mut Deciding<'_>,
         request: CommitRequest,
         timestamp: u64,
-    ) -> Decision {
+    ) -> (Decision, Spent) {
         if let Some(key) = self.locked_by_another(&request) {
-            return Decision::Locked(Box::new(request), key);
+            return (Decision::Locked(Box::new(request), key), None);
         }
         let CommitRequest { work, options } = request;
-        Decision::Done(match self.first_result(state, &options) {
-            Err(error) => Err(error),
-            Ok(Some(first)) => Ok(first),
-            Ok(None) => {
+        let mut spent = None;
+        // Nothing is appended in there, so whatever breaks has changed nothing.
+        let verdict = state.contain(|state| match self.first_result(state, &options)? {
+            Some(first) => Ok(Verdict::Replay(first)),
+            None => {
                 let stamp = state.stamp(timestamp);
                 let derived = match work {
-                    Work::Maintenance(step) => state.contain(|state| step(state, stamp)),
+                    Work::Maintenance(step) => step(state, stamp)?,
                     Work::Transaction { isolation, begin, reads, writes, .. } => {
-                        self.validate(state, isolation, begin, &reads, &writes).and_then(|()| {
-                            state.contain(|state| self.derive.derive(state, &writes, stamp))
-                        })
+                        let (reads, writes) = &**spent.insert(Box::new((reads, writes)));
+                        self.validate(state, isolation, begin, reads, writes)?;
+                        self.derive.derive(state, writes, stamp)?
                     }
                 };
-                derived.map(|derived| state.append(stamp, derived, &options))
+                Ok(Verdict::Append(stamp, derived))
             }
-        })
+        });
+        let result = verdict.map(|verdict| match verdict {
+            Verdict::Replay(first) => first,
+            Verdict::Append(stamp, derived) => state.append(stamp, derived, &options),
+        });
+        (Decision::Done(result), spent)
     }
 
     fn validate(

@@ -111,7 +111,7 @@ impl Derive for Adding {
 struct Announced(Mutex<Vec<u64>>);
 
 impl CommitListener for Announced {
-    fn committed(&self, commits: &[Arc<Commit>]) {
+    fn committed(&self, commits: &[Arc<Commit>], _: u64) {
         self.0.lock().unwrap().extend(commits.iter().map(|commit| commit.revision));
     }
 }
@@ -213,7 +213,7 @@ fn g2_a_first_result_that_was_lost_with_its_group_is_not_replayed() {
     coordinator.decide(&mut group, vec![named(), named()]);
     coordinator.seal(&mut group);
     for decision in coordinator.write(group) {
-        let Decision::Done(result) = decision else { panic!("nothing is locked") };
+        let (Decision::Done(result), _) = decision else { panic!("nothing is locked") };
         assert_eq!(result.unwrap_err().code(), Code::StoreFailed);
     }
 }
@@ -227,8 +227,8 @@ fn g7_members_of_one_group_have_revisions_of_their_own() {
     coordinator.decide(&mut group, vec![add(), add(), add()]);
     coordinator.seal(&mut group);
     let revision = |decision| match decision {
-        Decision::Done(result) => result.unwrap().revision,
-        Decision::Locked(..) => panic!("nothing is locked"),
+        (Decision::Done(result), _) => result.unwrap().revision,
+        (Decision::Locked(..), _) => panic!("nothing is locked"),
     };
     let revisions: Vec<_> = coordinator.write(group).into_iter().map(revision).collect();
     assert_eq!(revisions, [1, 2, 3]);
@@ -247,7 +247,7 @@ fn g2_a_group_decided_on_a_failed_one_is_not_written_when_the_disk_recovers() {
     coordinator.write(first);
     storage.open(false);
     for decision in coordinator.write(second) {
-        let Decision::Done(result) = decision else { panic!("nothing is locked") };
+        let (Decision::Done(result), _) = decision else { panic!("nothing is locked") };
         assert_eq!(result.unwrap_err().code(), Code::StoreFailed);
     }
     assert_eq!(storage.get(&row()).unwrap(), None, "nothing of it is there");

@@ -42,7 +42,7 @@ impl Validation<'_> {
             && let Some(key) = changed_read(self.recent, reads, begin)
         {
             Statistics::add(&self.statistics.read_conflicts, 1);
-            return Err(self.derive.conflict(ConflictCause::Read, key));
+            return Err(self.derive.conflict(ConflictCause::Read, &key));
         }
         self.check_guards(writes)
     }
@@ -76,15 +76,9 @@ impl Validation<'_> {
 }
 
 /// A key that was read and has been written after `begin`.
-pub(super) fn changed_read<'a>(
-    recent: &'a RecentCommits,
-    reads: &'a ReadSet,
-    begin: u64,
-) -> Option<&'a Bytes> {
-    reads
-        .points()
-        .find(|key| recent.changed(key, begin))
-        .or_else(|| reads.ranges().find_map(|range| recent.changed_in(range, begin)))
+pub(super) fn changed_read(recent: &RecentCommits, reads: &ReadSet, begin: u64) -> Option<Bytes> {
+    let point = reads.points().find(|key| recent.changed(key, begin)).cloned();
+    point.or_else(|| reads.ranges().find_map(|range| recent.changed_in(range, begin)))
 }
 
 fn too_old(begin: u64, floor: u64) -> Error {

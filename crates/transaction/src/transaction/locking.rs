@@ -24,7 +24,8 @@ impl Transaction {
     /// # Errors
     /// `LOCK_TIMEOUT`, `DEADLOCK`, `LIMIT_EXCEEDED`; `TRANSACTION_EXPIRED` when
     /// its time ran out while it waited; `CONFLICT` when the row
-    /// was changed after the begin revision and the view cannot be moved.
+    /// was changed after the begin revision and the view cannot be moved;
+    /// `STORE_FAILED` when a failed write may have changed it.
     pub fn lock(&mut self, key: &Bytes, wait: Option<Duration>) -> Result<()> {
         let wait = wait.unwrap_or(self.coordination.limits().lock_wait);
         let clock = &*self.coordination.environment().clock;

@@ -61,6 +61,9 @@ pub struct IndexDelta {
 
 enum Status {
     Open,
+    /// Handed over to be committed. It stays so only if that call panicked:
+    /// then nobody can tell from here whether it happened.
+    Committing,
     /// A conflict ended it; only rollback is answered.
     Aborted,
     /// A time limit ended it.
@@ -288,6 +291,11 @@ impl Transaction {
         }
         match self.status {
             Status::Open => Ok(()),
+            Status::Committing => Err(Error::new(
+                Code::TransactionAborted,
+                "The commit of this transaction broke off; roll it back, and look whether it \
+                 happened",
+            )),
             Status::Aborted => Err(Error::new(
                 Code::TransactionAborted,
                 "The transaction was aborted by an earlier conflict; roll it back",
@@ -532,6 +540,8 @@ impl Transaction {
         let writes = std::mem::take(&mut self.writes);
         let reads = std::mem::replace(&mut *self.read_set(), ReadSet::new(1));
         let work = Work::Transaction { id, isolation: self.isolation, begin, reads, writes };
+        // If it panics, an empty write set must not be taken for a commit.
+        self.status = Status::Committing;
         let begun = self.now();
         let result = self.coordination.commit(CommitRequest { work, options });
         let took = self.now().saturating_sub(begun);
@@ -563,9 +573,14 @@ impl Transaction {
     /// Ends the transaction after a conflict: its locks and memory are freed,
     /// and only rollback is answered.
     pub fn abort(&mut self) {
-        if matches!(self.status, Status::Open) {
+        if self.is_under_way() {
             self.release(Status::Aborted);
         }
+    }
+
+    /// Neither ended nor aborted.
+    fn is_under_way(&self) -> bool {
+        matches!(self.status, Status::Open | Status::Committing)
     }
 
     fn now(&self) -> Duration {
@@ -573,7 +588,7 @@ impl Transaction {
     }
 
     fn release(&mut self, status: Status) {
-        if let Some(active) = self.active.as_ref().filter(|_| matches!(self.status, Status::Open)) {
+        if let Some(active) = self.active.as_ref().filter(|_| self.is_under_way()) {
             let open = self.now().saturating_sub(active.begun());
             self.coordination.statistics().transaction_time.record_duration(open);
         }
@@ -589,7 +604,7 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        if matches!(self.status, Status::Open) {
+        if self.is_under_way() {
             self.release(Status::Finished);
         }
     }

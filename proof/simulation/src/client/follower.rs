@@ -1,6 +1,7 @@
 //! Following the changes, over any number of connections and restarts: every
 //! commit after a revision once, in order, whole, or a typed resync.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,6 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Client, Failure};
 use crate::history::Told;
+use crate::workload;
 
 /// How long a subscription may say nothing while there is something to say and
 /// the connection lives.
@@ -18,9 +20,17 @@ struct Follower {
     position: Option<u64>,
     /// `None` = every bucket.
     buckets: Option<Vec<&'static str>>,
+    /// The records that are handed over before the commits, so far.
+    handover: Option<Handover>,
     silent: Duration,
     /// The setbacks of the history when the position was learned.
     setbacks: usize,
+}
+
+/// Records that are handed over: by bucket and key, all of one revision.
+struct Handover {
+    revision: u64,
+    records: BTreeMap<(String, String), Value>,
 }
 
 /// What became of a subscription.
@@ -38,14 +48,22 @@ pub(super) async fn run(client: &mut Client) {
         _ => Some(vec!["items", "claims", "sessions"]),
     };
     let position = dice.chance(70).then_some(0);
-    let mut follower = Follower { position, buckets, silent: Duration::ZERO, setbacks: 0 };
+    let mut follower =
+        Follower { position, buckets, handover: None, silent: Duration::ZERO, setbacks: 0 };
     while let Some(id) = follower.subscribe(client).await {
         match follower.follow(client, &id).await {
             Over::Finished => return,
-            Over::Lost => client.hang_up(),
+            Over::Lost => {
+                if follower.handover.take().is_some() {
+                    // A part of the records is of no use.
+                    client.happened("handovers cut short");
+                    follower.position = None;
+                }
+                client.hang_up();
+            }
             Over::Resync => {
                 client.happened("resyncs");
-                follower.position = None;
+                (follower.position, follower.handover) = (None, None);
             }
         }
     }
@@ -58,8 +76,12 @@ impl Follower {
             if let Some(buckets) = &self.buckets {
                 fields["buckets"] = json!(buckets);
             }
+            let mut with_initial = false;
             if let Some(position) = self.position {
                 fields["from"] = position.into();
+            } else if client.world.core.dice.chance(50) {
+                fields["includeInitial"] = true.into();
+                with_initial = true;
             }
             client.world.tempt_fate();
             let answer = client.call("store.subscribeChanges", fields).await;
@@ -80,6 +102,10 @@ impl Follower {
                         ));
                     }
                     self.learn(client, revision);
+                    self.handover = revision.filter(|_| with_initial).map(|revision| {
+                        client.happened("handovers");
+                        Handover { revision, records: BTreeMap::new() }
+                    });
                     self.silent = Duration::ZERO;
                     client.happened("subscriptions");
                     return answer["subscriptionId"].as_str().map(str::to_owned);
@@ -140,7 +166,7 @@ impl Follower {
     /// Whether the connection is dead; a living one that says nothing is a
     /// violation.
     async fn hears_nothing(&mut self, client: &mut Client, waited: Duration) -> bool {
-        if self.pending(client).is_none() {
+        if self.handover.is_none() && self.pending(client).is_none() {
             self.silent = Duration::ZERO;
             return false;
         }
@@ -163,7 +189,11 @@ impl Follower {
         let position = self.position.unwrap_or(0);
         let revision = data["revision"].as_u64().unwrap_or(0);
         match data["event"].as_str() {
+            None if data["initial"] == true => self.take_initial(client, data),
             None => {
+                if self.handover.is_some() {
+                    client.violation("G8: a commit before all records were handed over");
+                }
                 self.check_commit(client, data);
                 self.learn(client, Some(revision));
                 client.happened("commits followed");
@@ -195,6 +225,50 @@ impl Follower {
             Some(event) => client.violation(format!("G8: an event {event}")),
         }
         None
+    }
+
+    /// Each record once, all of one revision, and in the end all that there
+    /// were.
+    fn take_initial(&mut self, client: &mut Client, data: &Value) {
+        let Some(handover) = &mut self.handover else {
+            client.violation(format!("G8: records were handed over after the last: {data}"));
+            return;
+        };
+        if data["revision"] != handover.revision {
+            client.violation(format!("G8: records of {}: {data}", handover.revision));
+        }
+        for change in data["changes"].as_array().into_iter().flatten() {
+            let bucket = change["bucket"].as_str().unwrap_or_default().to_owned();
+            let name = (bucket, change["key"].to_string());
+            let is_insert = change["type"] == "insert" && change.get("before").is_none();
+            let record = change["after"].clone();
+            if !is_insert || handover.records.insert(name, record).is_some() {
+                client.violation(format!("G8: {change} was handed over, or twice"));
+            }
+        }
+        client.happened("portions handed over");
+        if data["last"] == false {
+            return;
+        }
+        let Some(Handover { revision, records }) = self.handover.take() else { return };
+        for (bucket, _) in workload::buckets() {
+            if self.buckets.as_ref().is_some_and(|buckets| !buckets.contains(&bucket)) {
+                continue;
+            }
+            let there = client.world.core.history().bucket_at(bucket, revision);
+            let there: BTreeMap<&str, &Value> =
+                there.iter().map(|(key, record)| (key.as_str(), &**record)).collect();
+            let told: BTreeMap<&str, &Value> = records
+                .iter()
+                .filter(|((of, _), _)| of == bucket)
+                .map(|((_, key), record)| (key.as_str(), record))
+                .collect();
+            if there != told {
+                client.violation(format!(
+                    "G8: of {bucket} at {revision} there was {there:?}, handed over was {told:?}"
+                ));
+            }
+        }
     }
 
     fn learn(&mut self, client: &Client, position: Option<u64>) {
@@ -249,6 +323,6 @@ impl Follower {
     }
 
     fn is_finished(&self, client: &Client) -> bool {
-        client.world.is_quiet() && self.pending(client).is_none()
+        client.world.is_quiet() && self.handover.is_none() && self.pending(client).is_none()
     }
 }

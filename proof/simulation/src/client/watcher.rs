@@ -9,8 +9,14 @@ use tokio::time::{Instant, sleep};
 use super::{Client, Failure};
 use crate::workload;
 
-const QUERIES: [(&str, &str); 3] =
-    [("rich", "accounts"), ("reds", "items"), ("everything", "items")];
+const QUERIES: [(&str, &str); 6] = [
+    ("rich", "accounts"),
+    ("reds", "items"),
+    ("everything", "items"),
+    ("richest", "accounts"),
+    ("colors", "items"),
+    ("increments", "counters"),
+];
 
 /// How long a result may be stale while the connection lives.
 const LONGEST_SILENCE: Duration = Duration::from_secs(15);
@@ -105,7 +111,7 @@ async fn watch(client: &mut Client, all: &mut [Watched], setbacks: usize) -> boo
 fn pushed(client: &Client, all: &mut [Watched], mut push: Value) {
     let of = all.iter_mut().find(|watched| push["subscriptionId"] == watched.subscription[..]);
     match of {
-        Some(watched) if push["data"].is_array() => {
+        Some(watched) if !push["data"].is_object() => {
             watched.take(client, push["data"].take());
             client.happened("results pushed");
         }
@@ -115,6 +121,7 @@ fn pushed(client: &Client, all: &mut [Watched], mut push: Value) {
 
 impl Watched {
     fn take(&mut self, client: &Client, result: Value) {
+        let result = workload::query_normalised(self.query, result);
         let later: Vec<u64> = {
             let history = client.world.core.history();
             history.after(self.since).map(|(revision, _)| revision).collect()
@@ -137,17 +144,14 @@ impl Watched {
 
     fn answer_at(&self, client: &Client, revision: u64) -> Value {
         let records = client.world.core.history().bucket_at(self.bucket, revision);
-        let mut matching: Vec<Value> = records
-            .into_values()
-            .filter(|record| workload::query_matches(self.query, record))
-            .map(|record| (*record).clone())
-            .collect();
+        let mut matching: Vec<Value> =
+            records.into_values().map(|record| (*record).clone()).collect();
         // Numbers and texts do not mix in one bucket's keys here.
         matching.sort_by(|one, other| {
             let number = |record: &Value| record["id"].as_u64();
             let text = |record: &Value| record["id"].as_str().map(str::to_owned);
             number(one).cmp(&number(other)).then_with(|| text(one).cmp(&text(other)))
         });
-        matching.into()
+        workload::query_answer(self.query, matching)
     }
 }

@@ -100,6 +100,10 @@ pub struct ConnectionLimits {
     pub max_total_subscriptions: usize,
     /// Open transactions of one connection.
     pub max_transactions_per_connection: usize,
+    /// Bytes of results of subscribed queries that are kept to be shared and
+    /// kept up with commits. A query that finds no room is run again for each
+    /// of its subscribers, whenever a commit matters to it.
+    pub max_live_result_bytes: usize,
 }
 
 /// The store behind the server.
@@ -135,6 +139,7 @@ impl Default for Config {
                 max_subscriptions_per_connection: 100,
                 max_total_subscriptions: 10_000,
                 max_transactions_per_connection: 16,
+                max_live_result_bytes: 64 << 20,
             },
             expose_error_details: true,
             allowed_origins: None,

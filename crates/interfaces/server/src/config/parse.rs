@@ -119,6 +119,9 @@ fn limits(
         max_transactions_per_connection: section
             .positive("maxTransactionsPerConnection")?
             .unwrap_or(default.max_transactions_per_connection),
+        max_live_result_bytes: section
+            .positive("maxLiveResultBytes")?
+            .unwrap_or(default.max_live_result_bytes),
     };
     unknown.extend(section.unknown());
     Ok(limits)

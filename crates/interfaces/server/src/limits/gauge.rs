@@ -64,12 +64,6 @@ impl NamedGauge {
     }
 }
 
-impl HeldName {
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-}
-
 impl Drop for HeldName {
     fn drop(&mut self) {
         let mut counts = self.counts.lock();

@@ -4,7 +4,9 @@
 //! Durations are in seconds. Every label has few values: request types that
 //! the server knows, error codes, close codes, fixed reasons.
 
+mod page;
 mod store;
+mod subscriptions;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -18,7 +20,9 @@ use prometheus_client::registry::{Metric, Registry};
 use tandem::Store;
 use tandem_base::{Code, Error, Result};
 
+use crate::live::SubscriptionStatistics;
 use crate::metrics::store::StoreFigures;
+use crate::metrics::subscriptions::SubscriptionFigures;
 
 pub(crate) use prometheus_text::CONTENT_TYPE;
 
@@ -45,9 +49,6 @@ pub(crate) struct Metrics {
     closed: Family<Labels<1>, Counter>,
     subscriptions: Gauge,
     open_transactions: Gauge,
-    pushes: Counter,
-    coalesced: Counter,
-    resyncs: Counter,
 }
 
 /// What is open at the moment.
@@ -108,13 +109,6 @@ impl Metrics {
                 "tandem_open_transactions",
                 "Transactions held open by connections",
             ),
-            pushes: added(all, "tandem_pushes", "Pushes queued"),
-            coalesced: added(
-                all,
-                "tandem_pushes_coalesced",
-                "Pushes that took the place of one that was not sent yet",
-            ),
-            resyncs: added(all, "tandem_resyncs", "Subscriptions told to start anew"),
             registry,
             store,
         }
@@ -164,26 +158,11 @@ impl Metrics {
         self.closed.get_or_create(&[("code", code)]).inc();
     }
 
-    /// A push was queued.
-    pub(crate) fn push(&self) {
-        self.pushes.inc();
-    }
-
-    /// A push has taken the place of one that was not sent yet.
-    pub(crate) fn coalesced(&self) {
-        self.coalesced.inc();
-    }
-
-    /// Subscriptions were told to start anew.
-    pub(crate) fn resyncs(&self, subscriptions: usize) {
-        self.resyncs.inc_by(subscriptions as u64);
-    }
-
     /// The page. Reads the store: to be called where blocking is allowed.
     ///
     /// # Errors
     /// `STORAGE_ERROR`, `CLOSED`: nobody can tell the store's figures.
-    pub(crate) fn page(&self, open: Open) -> Result<String> {
+    pub(crate) fn page(&self, open: Open, subscriptions: SubscriptionStatistics) -> Result<String> {
         let set = |gauge: &Gauge, value: usize| {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         };
@@ -192,6 +171,7 @@ impl Metrics {
         set(&self.open_transactions, open.transactions);
         let mut figures = Registry::default();
         figures.register_collector(Box::new(StoreFigures(self.store.statistics()?)));
+        figures.register_collector(Box::new(SubscriptionFigures(subscriptions)));
         let mut page = String::new();
         prometheus_text::encode(&mut page, &self.registry)
             .and_then(|()| prometheus_text::encode(&mut page, &figures))

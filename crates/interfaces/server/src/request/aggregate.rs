@@ -43,3 +43,10 @@ pub(super) fn group_by(scope: &Scope, mut fields: Fields) -> Result<Data> {
     let groups = scope.bucket(&bucket).group_by(field, Value::Object(aggregate), filter)?;
     Ok(Data::value(groups))
 }
+
+/// `{bucket, pipeline}` → the documents that it makes.
+pub(super) fn pipeline(scope: &Scope, mut fields: Fields) -> Result<Data> {
+    let bucket = fields.string("bucket")?;
+    let pipeline = fields.optional("pipeline").ok_or_else(|| missing("pipeline", "array"))?;
+    scope.bucket(&bucket).aggregate(pipeline).map(Data::value)
+}

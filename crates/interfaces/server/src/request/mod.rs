@@ -27,7 +27,6 @@ use crate::data::Data;
 use crate::workers::Class;
 
 pub(crate) use fields::{Fields, invalid, missing};
-pub(crate) use read::sort_order;
 pub(crate) use server::server_operation;
 
 /// Where an operation runs: on its own, or in an open transaction.
@@ -88,6 +87,7 @@ pub(crate) fn store_operation(kind: &str) -> Option<(Class, Handler)> {
         "store.min" => (Read, aggregate::min),
         "store.max" => (Read, aggregate::max),
         "store.groupBy" => (Read, aggregate::group_by),
+        "store.aggregate" => (Read, aggregate::pipeline),
         "store.buckets" => (Read, admin::buckets),
         "store.defineBucket" => (Write, admin::define_bucket),
         "store.dropBucket" => (Write, admin::drop_bucket),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use tandem::{Find, QueryLimits, Record};
 use tandem_base::{Error, Result};
 
-use super::{Fields, Scope, invalid};
+use super::{Fields, Scope, invalid, missing};
 use crate::data::{Data, write_records, write_value};
 
 /// What reads have in common: which records, in which order, how many, and
@@ -207,6 +207,15 @@ pub(super) fn explain(scope: &Scope, mut fields: Fields) -> Result<Data> {
     let kind = request.string("type")?;
     let bucket = request.string("bucket")?;
     let read = match kind.as_str() {
+        "store.aggregate" => {
+            let pipeline =
+                request.optional("pipeline").ok_or_else(|| missing("pipeline", "array"))?;
+            return scope.bucket(&bucket).explain_aggregate(pipeline).map(Data::value);
+        }
+        // How the records are found that would be written; nothing is.
+        "store.updateMany" | "store.deleteMany" => {
+            Read::with(bucket, Value::Object(request.object("filter")?), &mut Fields(Map::new()))?
+        }
         "store.where" => Read::filtered(bucket, &mut request)?,
         "store.findOne" => Read { limit: 1, ..Read::filtered(bucket, &mut request)? },
         "store.all" | "store.count" | "store.paginate" => Read::of(bucket, &mut request)?,
@@ -216,8 +225,9 @@ pub(super) fn explain(scope: &Scope, mut fields: Fields) -> Result<Data> {
         }
         _ => {
             return Err(Error::validation(
-                "Invalid \"request\": expected a read: one of store.where, store.findOne, \
-                 store.all, store.count, store.first, store.paginate",
+                "Invalid \"request\": expected one of store.where, store.findOne, store.all, \
+                 store.count, store.first, store.paginate, store.aggregate, store.updateMany, \
+                 store.deleteMany",
             ));
         }
     };

@@ -1,7 +1,5 @@
 //! Subscriptions: stored queries and changes.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 use tandem::SubscribeOptions;
 use tandem_base::{Code, Error, Result};
@@ -10,8 +8,9 @@ use super::Fields;
 use crate::data::{Data, write_value};
 use crate::declarative::DeclarativeQuery;
 use crate::limits::Held;
+use crate::live::Standing;
 use crate::peer::Peer;
-use crate::push::subscription_number;
+use crate::push::{Position, Watched, subscription_number};
 use crate::workers::Class;
 
 impl Peer {
@@ -35,27 +34,44 @@ impl Peer {
         let held = self.room_for_subscription()?;
         let name = fields.string("query")?;
         let params = fields.optional_object("params")?.unwrap_or_default();
-        // Noted before the evaluation: what is committed during it is due.
-        let evaluated_at = self.shared.feed.newest();
-        let store = self.store().clone();
-        let query_name = name.clone();
-        let work = move || {
-            let config = store.query_config(&query_name)?;
-            let query = Arc::new(DeclarativeQuery::bind(config, &params)?);
-            let first = query.evaluate(&store)?;
-            Ok((query, first))
-        };
-        let (query, first) = self.shared.workers.run(Class::Read, work).await?;
-        let id = self.shared.next_subscription();
-        let name = self.shared.active_queries.hold(&name);
-        self.subscriptions.add_query(id, name, query, evaluated_at, &first, held);
-        let mut text = format!("{{\"subscriptionId\":\"sub-{id}\",\"data\":").into_bytes();
-        text.extend_from_slice(first.text());
-        text.push(b'}');
-        Ok(Data::raw(text))
+        let shared = self.shared.clone();
+        // What was committed before has to be in the answer.
+        shared.catch_up().await;
+        let id = shared.next_subscription();
+        loop {
+            let (store, query) = (self.store().clone(), name.clone());
+            let config =
+                shared.workers.run(Class::Read, move || store.query_config(&query)).await?;
+            let limits = self.store().limits().query;
+            let DeclarativeQuery { filter, live } =
+                DeclarativeQuery::bind(config.clone(), &params, limits)?;
+            let doorbell = self.subscriptions.doorbell().clone();
+            let queries = &shared.feed.queries;
+            let live = queries.join(&name, config, &filter, live, id, doorbell);
+            let entry = live.entry().clone();
+            let (first, seen_at) =
+                match entry.advance(queries, self.store(), &shared.workers, None).await? {
+                    Standing::Alone(result, revision) => (result, revision),
+                    Standing::Kept | Standing::Same => match entry.newest() {
+                        Some(newest) => (newest, 0),
+                        // It lost its room meanwhile.
+                        None => continue,
+                    },
+                    // It ended while we joined; there may be a new one.
+                    Standing::Ended(_) => continue,
+                };
+            let mut text = format!("{{\"subscriptionId\":\"sub-{id}\",\"data\":").into_bytes();
+            text.extend_from_slice(&first.text);
+            text.push(b'}');
+            let name = shared.active_queries.hold(&name);
+            let watched = Watched::new(live, name, &first, seen_at);
+            self.subscriptions.add_query(id, watched, held);
+            return Ok(Data::raw(text));
+        }
     }
 
-    /// `{bucket? or buckets?, filter?, from?}` → `{subscriptionId, revision}`.
+    /// `{bucket? or buckets?, filter?, from? or includeInitial?}` →
+    /// `{subscriptionId, revision}`.
     async fn subscribe_changes(&mut self, fields: &mut Fields) -> Result<Data> {
         let held = self.room_for_subscription()?;
         let mut buckets = fields.optional_strings("buckets")?.unwrap_or_default();
@@ -71,22 +87,28 @@ impl Peer {
             options = options.from(from);
         }
         if fields.flag("includeInitial")? {
-            return Err(Error::validation(
-                "\"includeInitial\" is not supported yet: read the bucket, then subscribe \"from\" \
-                 the revision read",
-            ));
+            options = options.include_initial();
         }
+        let id = self.shared.next_subscription();
+        // Before the position is taken, so that nothing is missed.
+        let doorbell = self.subscriptions.doorbell();
+        let following = self.shared.feed.followers.join(buckets.clone(), id, doorbell);
         let store = self.store().clone();
         let work = move || {
             // A misspelt name would never have anything to say.
             for bucket in &buckets {
-                store.bucket(bucket.as_str()).count(json!({}))?;
+                store.bucket_id(bucket)?;
             }
-            store.subscribe(options)
+            let initial = options.includes_initial();
+            let initial = initial.then(|| options.initial_records(&store)).transpose()?;
+            if let Some(initial) = &initial {
+                options = options.from(initial.revision());
+            }
+            Ok((initial, store.follow(options.resolve()?)?))
         };
-        let position = self.shared.workers.run(Class::Read, work).await?;
-        let id = self.shared.next_subscription();
-        let revision = position.revision();
+        let (initial, commits) = self.shared.workers.run(Class::Read, work).await?;
+        let revision = commits.position();
+        let position = Position::new(initial, commits, following);
         self.subscriptions.add_changes(id, position, held);
         Ok(Data::value(json!({ "subscriptionId": format!("sub-{id}"), "revision": revision })))
     }

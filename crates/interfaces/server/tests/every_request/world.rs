@@ -127,6 +127,7 @@ fn limits(given: Option<&Value>) -> Limits {
             "sortRows" => &mut limits.query.sort_rows,
             "sortBytes" => &mut limits.query.sort_bytes,
             "groups" => &mut limits.query.groups,
+            "pipelineBytes" => &mut limits.query.pipeline_bytes,
             "batchOperations" => &mut limits.batch_operations,
             "transactionBytes" => &mut limits.transaction.write_set_bytes,
             "savepoints" => &mut limits.transaction.savepoints,

@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
         loop {
             let before = items.len() - self.0.len();
             match self.number(1)? {
-                2 if found < count => {
+                2 => {
                     let key = self.item()?;
                     if let Some(place) = keys.get_mut(found as usize) {
                         *place = Some(key);
@@ -73,7 +73,7 @@ impl<'a> Reader<'a> {
                         follows_unsynced,
                     }));
                 }
-                4 if found < count => _ = self.number(8)?,
+                4 => _ = self.number(8)?,
                 _ => return Some(None),
             }
             found += 1;

@@ -35,6 +35,8 @@
 
 mod batch;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};

@@ -61,9 +61,9 @@ impl Scan {
         // What is read here is not kept, unless it is something.
         let mut zeros = 0;
         loop {
-            let kept = self.buffer.len();
+            let kept = self.buffer.len() - self.used;
             self.read(STEP)?;
-            if !are_zeros(&self.buffer[kept.min(self.buffer.len())..]) {
+            if !are_zeros(&self.buffer[kept..]) {
                 self.buffer.splice(self.used..self.used, std::iter::repeat_n(0, zeros));
                 return Ok(false);
             }

@@ -6,7 +6,7 @@ use serde_json::{Number, Value};
 /// that do not overlap and whose sum is exact (Shewchuk's expansions); only
 /// the result is rounded. A sum beyond the range of doubles is null.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ExactSum {
+pub struct ExactSum {
     count: u64,
     integers: i128,
     partials: Vec<f64>,
@@ -14,7 +14,8 @@ pub(super) struct ExactSum {
 }
 
 impl ExactSum {
-    pub(super) fn add(&mut self, number: &Number) {
+    /// Takes in one number.
+    pub fn add(&mut self, number: &Number) {
         self.count += 1;
         if let Some(integer) = number.as_i64() {
             self.integers += i128::from(integer);
@@ -23,6 +24,22 @@ impl ExactSum {
         } else if let Some(float) = number.as_f64() {
             self.add_float(float);
         }
+    }
+
+    /// Takes a number out again, if that is exact: it is for integers, and not
+    /// for doubles, of which at least the sign of a zero would be lost.
+    pub fn remove(&mut self, number: &Number) -> bool {
+        let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+        let Some(integer) = integer else { return false };
+        self.count -= 1;
+        self.integers -= integer;
+        true
+    }
+
+    /// Whether it went beyond the range of doubles on its way.
+    #[must_use]
+    pub fn has_overflown(&self) -> bool {
+        self.overflown
     }
 
     fn add_float(&mut self, mut float: f64) {
@@ -45,13 +62,21 @@ impl ExactSum {
         self.overflown |= !float.is_finite();
     }
 
+    /// How many numbers were taken in.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
     /// The sum; 0 for nothing.
-    pub(super) fn total(self) -> Value {
+    #[must_use]
+    pub fn total(self) -> Value {
         if self.partials.is_empty() { integer(self.integers) } else { float(self.rounded()) }
     }
 
     /// The mean; 0 for nothing.
-    pub(super) fn mean(self) -> Value {
+    #[must_use]
+    pub fn mean(self) -> Value {
         let count = i128::from(self.count.max(1));
         if self.partials.is_empty() && self.integers % count == 0 {
             return integer(self.integers / count);

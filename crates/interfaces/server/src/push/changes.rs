@@ -1,0 +1,156 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+use tandem::InitialRecords;
+use tandem_base::{Code, Result};
+use tandem_change::{ChangeSubscription, Notice};
+use tokio::time::Instant;
+
+use super::{Turn, event, send_resync};
+use crate::encoded::initial_text;
+use crate::followers::Following;
+use crate::frame;
+use crate::outbox::Outbox;
+use crate::shared::Shared;
+use crate::workers::Class;
+
+/// Commits of one changes subscription that are sent before the others have
+/// their turn.
+const COMMITS_PER_TURN: usize = 64;
+
+/// Bytes of commits that one pull may hold, give or take one commit.
+const PULL_BYTES: usize = 64 << 10;
+
+/// How long a client may take to read the initial records. Their revision is
+/// kept readable meanwhile.
+const INITIAL_TIME: Duration = Duration::from_secs(60);
+
+/// A position in the commits, or still in the records before them.
+pub(crate) struct Position {
+    initial: Option<InitialRecords>,
+    initial_until: Instant,
+    commits: ChangeSubscription,
+    _following: Following,
+}
+
+/// What one pull found.
+#[derive(Default)]
+struct Pulled {
+    texts: Vec<Bytes>,
+    bytes: usize,
+    over: bool,
+}
+
+impl Position {
+    /// At `commits`, with `initial` records before that, if any.
+    pub(crate) fn new(
+        initial: Option<InitialRecords>,
+        commits: ChangeSubscription,
+        following: Following,
+    ) -> Self {
+        let initial_until = Instant::now() + INITIAL_TIME;
+        Self { initial, initial_until, commits, _following: following }
+    }
+
+    /// Sends what comes next, as long as there is room for it.
+    pub(super) async fn push(
+        mut self: Box<Self>,
+        id: u64,
+        shared: &Arc<Shared>,
+        outbox: &Outbox,
+    ) -> (Option<Box<Self>>, Turn) {
+        loop {
+            if self.initial.is_some() && Instant::now() >= self.initial_until {
+                send_resync("changes", id, shared, outbox);
+                return (None, Turn::Ended);
+            }
+            if !outbox.has_room() {
+                // Stays at its position: nothing is lost, nothing is held.
+                return (Some(self), Turn::HeldBack);
+            }
+            let pulling = shared.clone();
+            let pulled = shared
+                .workers
+                .run(Class::Read, move || {
+                    let pulled = self.pull(&pulling)?;
+                    Ok((self, pulled))
+                })
+                .await;
+            let pulled = match pulled {
+                Ok((position, pulled)) => {
+                    self = position;
+                    pulled
+                }
+                Err(error) if error.code() == Code::Closed => return (None, Turn::Ended),
+                Err(error) => {
+                    // What was pulled is lost with it: the client is not left
+                    // to wait for what will not come.
+                    tracing::warn!(subscription = id, %error, "a subscription has ended");
+                    send_resync("changes", id, shared, outbox);
+                    return (None, Turn::Ended);
+                }
+            };
+            let caught_up = pulled.texts.is_empty();
+            for text in pulled.texts {
+                shared.feed.queries.counters.pushes.add(1);
+                outbox.send(frame::shared_push("changes", id, text));
+            }
+            if pulled.over {
+                return (None, Turn::Ended);
+            }
+            if caught_up {
+                return (Some(self), Turn::Done);
+            }
+        }
+    }
+
+    /// When its initial records have to be read.
+    pub(super) fn initial_until(&self) -> Option<Instant> {
+        self.initial.as_ref().map(|_| self.initial_until)
+    }
+
+    fn pull(&mut self, shared: &Shared) -> Result<Pulled> {
+        let counters = &shared.feed.queries.counters;
+        let mut pulled = Pulled::default();
+        if let Some(initial) = &mut self.initial {
+            let (inserts, last) = initial.next_portion()?;
+            counters.initial_records.add(inserts.len());
+            pulled.add(initial_text(initial.revision(), &inserts, last));
+            if last {
+                self.initial = None;
+            }
+            return Ok(pulled);
+        }
+        while pulled.texts.len() < COMMITS_PER_TURN && pulled.bytes < PULL_BYTES {
+            let text = match self.commits.try_next()? {
+                None => break,
+                Some(Notice::Commit(commit)) => shared.encoded.text(&commit, counters)?,
+                Some(Notice::Progress { revision }) => {
+                    event(&json!({ "event": "progress", "revision": revision }))
+                }
+                Some(Notice::BucketDropped { bucket, revision }) => event(&json!({
+                    "event": "bucketDropped", "bucket": &*bucket, "revision": revision
+                })),
+                Some(Notice::Resync { oldest_revision }) => {
+                    counters.resyncs.add(1);
+                    pulled.over = true;
+                    event(&json!({ "event": "resync", "oldestRevision": oldest_revision }))
+                }
+            };
+            pulled.add(text);
+            if pulled.over {
+                break;
+            }
+        }
+        Ok(pulled)
+    }
+}
+
+impl Pulled {
+    fn add(&mut self, text: Bytes) {
+        self.bytes += text.len();
+        self.texts.push(text);
+    }
+}
