@@ -94,7 +94,7 @@ pub(crate) fn collect(
             Served::Groups => {
                 if group_values.as_deref() != Some(found.order.sort_bytes()) {
                     let rest = Top::new(sorting_wanted, sort);
-                    out.extend(std::mem::replace(&mut group, rest).into_sorted())?;
+                    out.extend(std::mem::replace(&mut group, rest).into_sorted(), sorting_wanted)?;
                     if out.rows.len() >= wanted || out.bytes >= enough_bytes {
                         return Ok(Step::Enough);
                     }
@@ -107,11 +107,7 @@ pub(crate) fn collect(
         Ok(Step::More)
     };
     plan.access.visit(tx, bucket, plan.direction, examined, &mut take)?;
-    let mut last = group.into_sorted();
-    if !whole_groups {
-        last.truncate(wanted.saturating_sub(out.rows.len()));
-    }
-    out.extend(last)?;
+    out.extend(group.into_sorted(), sorting_wanted)?;
     Ok(out.rows)
 }
 
@@ -136,8 +132,10 @@ impl Answer {
         Ok(())
     }
 
-    fn extend(&mut self, found: Vec<Found>) -> Result<()> {
-        found.into_iter().try_for_each(|found| self.push(found))
+    /// Takes rows up to `wanted` in all.
+    fn extend(&mut self, found: Vec<Found>, wanted: usize) -> Result<()> {
+        let room = wanted.saturating_sub(self.rows.len());
+        found.into_iter().take(room).try_for_each(|found| self.push(found))
     }
 }
 
