@@ -74,11 +74,11 @@ fn g9_lost_data_is_not_mistaken_for_a_new_store() {
 fn g9_a_lost_tree_of_several_is_noticed() {
     for lost in 1..=4 {
         let directory = tempfile::tempdir().unwrap();
-        drop(cut(directory.path(), &[b'b', b'd', b'h']));
+        drop(cut(directory.path(), b"bdh"));
         fs::remove_dir_all(directory.path().join(format!("data/keyspaces/{lost}"))).unwrap();
         refused(directory.path(), Code::Corrupted);
         let directory = tempfile::tempdir().unwrap();
-        drop(cut(directory.path(), &[b'b', b'd', b'h']));
+        drop(cut(directory.path(), b"bdh"));
         fs::remove_file(directory.path().join(format!("data/keyspaces/{lost}/current"))).unwrap();
         refused(directory.path(), Code::Corrupted);
     }
@@ -96,8 +96,8 @@ fn cut(path: &Path, cuts: &[u8]) -> DiskStorage {
 #[test]
 fn a_store_stays_cut_as_it_was_created() {
     let directory = tempfile::tempdir().unwrap();
-    drop(cut(directory.path(), &[b'b', b'd', b'h']));
-    for cuts in [&[][..], &[b'c', b'x'], &[b'b', b'd', b'h']] {
+    drop(cut(directory.path(), b"bdh"));
+    for cuts in [&[][..], b"cx", b"bdh"] {
         let storage = cut(directory.path(), cuts);
         let snapshot = storage.snapshot().unwrap();
         for direction in [Direction::Forward, Direction::Reverse] {

@@ -252,21 +252,22 @@ mod tests {
         let directory = Directory::lock(root.path()).unwrap();
         assert_eq!(directory.data(), root.path().join("data"));
         directory.clear_unfinished().expect("nothing is there yet");
-        assert!(!directory.is_complete().unwrap() && !directory.has_data());
-        assert!(directory.complete().is_err(), "there is nothing to complete");
+        assert!(directory.cuts().unwrap().is_none() && !directory.has_data());
+        assert!(directory.complete(b"bd").is_err(), "there is nothing to complete");
         fs::create_dir_all(directory.data().join("keyspaces")).unwrap();
         fs::write(directory.data().join("version"), "x").unwrap();
-        assert!(directory.has_data() && !directory.is_complete().unwrap());
+        assert!(directory.has_data() && directory.cuts().unwrap().is_none());
         directory.clear_unfinished().unwrap();
         assert!(!directory.data().exists());
         fs::create_dir_all(directory.data().join("keyspaces")).unwrap();
-        directory.complete().unwrap();
-        assert!(directory.is_complete().unwrap() && !root.path().join("FORMAT.new").exists());
+        directory.complete(b"bd").unwrap();
+        assert_eq!(directory.cuts().unwrap().as_deref(), Some(&b"bd"[..]));
+        assert!(!root.path().join("FORMAT.new").exists());
         fs::write(root.path().join("FORMAT"), "tandem").unwrap();
-        assert_eq!(directory.is_complete().unwrap_err().code(), Code::Corrupted);
+        assert_eq!(directory.cuts().unwrap_err().code(), Code::Corrupted);
         fs::remove_file(root.path().join("FORMAT")).unwrap();
         fs::create_dir(root.path().join("FORMAT")).unwrap();
-        assert_eq!(directory.is_complete().unwrap_err().code(), Code::StorageError);
+        assert_eq!(directory.cuts().unwrap_err().code(), Code::StorageError);
         fs::remove_dir_all(directory.data()).unwrap();
         fs::write(directory.data(), "a file").unwrap();
         assert_eq!(directory.clear_unfinished().unwrap_err().code(), Code::StorageError);
@@ -293,16 +294,18 @@ mod tests {
     fn a_format_has_a_title_and_a_version_in_its_first_lines() {
         let with = |head: &str| format!("{head}checksum {:016x}\n", xxh3_64(head.as_bytes()));
         for (head, code) in [
-            ("another title\nversion 1\n", Code::Corrupted),
+            ("another title\nversion 2\ncut\n", Code::Corrupted),
             ("tandem disk format\n", Code::Corrupted),
             ("tandem disk format\nsomething\n", Code::Corrupted),
             ("tandem disk format\nversion one\n", Code::FormatUnsupported),
-            ("tandem disk format\nversion 2\nnew\n", Code::FormatUnsupported),
+            ("tandem disk format\nversion 2\nnew\n", Code::Corrupted),
+            ("tandem disk format\nversion 3\nnew\n", Code::FormatUnsupported),
         ] {
             let error = check_format(with(head).as_bytes()).expect_err(head);
             assert_eq!(error.code(), code, "{head}");
         }
-        check_format(with("tandem disk format\nversion 1\nnew\n").as_bytes()).unwrap();
+        let cuts = check_format(with("tandem disk format\nversion 2\ncut 62\nnew\n").as_bytes());
+        assert_eq!(cuts.unwrap(), [0x62]);
         assert_eq!(check_format(b"\xFF\n").unwrap_err().code(), Code::Corrupted);
         assert_eq!(format_missing(Path::new("x")).code(), Code::Corrupted);
     }

@@ -86,7 +86,11 @@ mod tests {
     }
 
     fn code(data: &TempDir) -> Option<Code> {
-        verify(data.path()).err().map(|error| error.code())
+        code_of(data, 1)
+    }
+
+    fn code_of(data: &TempDir, trees: usize) -> Option<Code> {
+        verify(data.path(), trees).err().map(|error| error.code())
     }
 
     #[test]
@@ -96,6 +100,8 @@ mod tests {
         for missing in [&[][..], &["0"], &["1"], &["1", "2"]] {
             assert_eq!(code(&lists(missing)), Some(Code::Corrupted), "{missing:?}");
         }
+        assert_eq!(code_of(&lists(&["0", "1"]), 2), Some(Code::Corrupted), "a tree is missing");
+        assert_eq!(code_of(&lists(&["0", "1", "2"]), 2), None);
         // One that was being created or removed is the library's to look after.
         let data = lists(&["0", "1"]);
         fs::create_dir(data.path().join("keyspaces/7")).unwrap();

@@ -262,12 +262,12 @@ mod tests {
         recent.record(1, [key(1), key(5)].iter());
         recent.record(2, [key(9)].iter());
         let range = |start: u8, end: u8| KeyRange::new(vec![start], vec![end]);
-        assert_eq!(recent.changed_in(&range(2, 9), 0), Some(&key(5)));
+        assert_eq!(recent.changed_in(&range(2, 9), 0), Some(key(5)));
         assert_eq!(recent.changed_in(&range(2, 9), 1), None);
         assert_eq!(recent.changed_in(&range(2, 5), 0), None);
         assert_eq!(recent.changed_in(&range(9, 2), 0), None, "an empty range");
         let open = KeyRange { start: key(6), end: None };
-        assert_eq!(recent.changed_in(&open, 1), Some(&key(9)));
+        assert_eq!(recent.changed_in(&open, 1), Some(key(9)));
         assert_eq!(recent.changed_in(&open, 2), None);
     }
 }

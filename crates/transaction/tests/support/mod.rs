@@ -38,7 +38,7 @@ impl Derive for Plain {
 struct Nobody;
 
 impl CommitListener for Nobody {
-    fn committed(&self, _: &[Arc<Commit>]) {}
+    fn committed(&self, _: &[Arc<Commit>], _: u64) {}
 }
 
 pub struct Store {
