@@ -212,7 +212,9 @@ structures! {
         total_time, idle_time, write_set_bytes, read_set_entries, savepoints, recent_commit_bytes,
         record_cache_bytes, group_size, lock_wait, lock_waiters, locks_per_transaction, open_transactions
     }
-    QueryLimits { sort_rows, result_rows, groups, pipeline_bytes, pipeline_work }
+    QueryLimits {
+        sort_rows, sort_bytes, result_rows, result_bytes, groups, pipeline_bytes, pipeline_work
+    }
     RetryPolicy { attempts, first_wait, longest_wait }
     ChangeLogOptions {
         max_age_ms, max_bytes, ring_bytes, ring_commits, idempotency_age_ms, step_entries,

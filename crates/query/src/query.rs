@@ -13,8 +13,13 @@ pub struct QueryLimits {
     /// Rows held at once to sort them; beyond it `LIMIT_EXCEEDED` names
     /// `sortRows`.
     pub sort_rows: usize,
+    /// Stored bytes of those rows; beyond it `LIMIT_EXCEEDED` names `sortBytes`.
+    pub sort_bytes: usize,
     /// Rows answered at once; beyond it `LIMIT_EXCEEDED` names `resultRows`.
     pub result_rows: usize,
+    /// Stored bytes of those rows, whichever of their fields are shown, or of
+    /// the keys of those groups; beyond it `LIMIT_EXCEEDED` names `resultBytes`.
+    pub result_bytes: usize,
     /// Groups of one `groupBy` or `$group`; beyond it `LIMIT_EXCEEDED` names `groups`.
     pub groups: usize,
     /// About the bytes that the stages of a pipeline hold, its result included;
@@ -29,7 +34,9 @@ impl Default for QueryLimits {
     fn default() -> Self {
         Self {
             sort_rows: 1_000_000,
+            sort_bytes: 256 << 20,
             result_rows: 1_000_000,
+            result_bytes: 64 << 20,
             groups: 100_000,
             pipeline_bytes: 64 << 20,
             pipeline_work: 4_000_000_000,

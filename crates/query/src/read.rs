@@ -16,10 +16,11 @@ use tandem_record::row::Row;
 use tandem_transaction::Transaction;
 
 use crate::cursor::{self, Cursor};
-use crate::execute::{Collection, Examined, Found, collect, for_each};
+use crate::execute::{Bounds, Collection, Examined, Found, collect, for_each};
 use crate::order::{Order, OrderKey};
 use crate::plan::{Plan, Request, Served};
 use crate::query::{After, Query, QueryPage};
+use crate::stream::PORTION_BYTES;
 
 use std::sync::Arc;
 
@@ -174,14 +175,16 @@ impl<'a> Prepared<'a> {
         place: Option<&Place>,
         examined: &mut Examined,
     ) -> Result<Vec<Found>> {
+        let limits = &self.query.limits;
         let collection = Collection {
             filter: self.query.filter.as_ref(),
             order: &self.order,
             after: place.map(|place| &place.order),
             wanted: wanted.unwrap_or(usize::MAX),
             whole_groups,
-            max_rows: self.query.limits.result_rows,
-            max_sort_rows: self.query.limits.sort_rows,
+            enough_bytes: if whole_groups { PORTION_BYTES } else { usize::MAX },
+            result: Bounds { rows: limits.result_rows, bytes: limits.result_bytes },
+            sort: Bounds { rows: limits.sort_rows, bytes: limits.sort_bytes },
         };
         collect(tx, &self.bucket, plan, &collection, examined)
     }
@@ -191,7 +194,8 @@ impl<'a> Prepared<'a> {
 ///
 /// # Errors
 /// `BUCKET_NOT_DEFINED`; `VALIDATION_ERROR` for a cursor of another query;
-/// `LIMIT_EXCEEDED` naming `sortRows` or `resultRows`.
+/// `LIMIT_EXCEEDED` naming `sortRows`, `sortBytes`, `resultRows` or
+/// `resultBytes`.
 pub fn rows(records: &Records, tx: &mut Transaction, query: &Query) -> Result<Vec<Row>> {
     tx.read_statement(|tx| rows_inner(records, tx, query))
 }
@@ -205,12 +209,16 @@ pub fn rows_inner(records: &Records, tx: &Transaction, query: &Query) -> Result<
 }
 
 /// The encoded primary keys of the rows of a query, inside a statement: what
-/// an update or delete of everything that matches works on.
+/// an update or delete of everything that matches works on. The rows are
+/// forgotten: they are held like those of a sort, not like an answer.
 ///
 /// # Errors
 /// As [`rows`].
 pub fn keys_inner(records: &Records, tx: &Transaction, query: &Query) -> Result<Vec<Bytes>> {
-    Ok(found(records, tx, query)?.into_iter().map(|found| found.primary_key).collect())
+    let mut limits = query.limits;
+    limits.result_bytes = limits.result_bytes.max(limits.sort_bytes);
+    let query = Query { limits, ..query.clone() };
+    Ok(found(records, tx, &query)?.into_iter().map(|found| found.primary_key).collect())
 }
 
 fn found(records: &Records, tx: &Transaction, query: &Query) -> Result<Vec<Found>> {

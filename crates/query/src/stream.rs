@@ -10,6 +10,10 @@ use crate::plan::Served;
 use crate::query::Query;
 use crate::read::{Place, Prepared, Start};
 
+/// A portion of a stream ends with the row, or the group of equal sort values,
+/// that brings it to this many bytes.
+pub(crate) const PORTION_BYTES: usize = 1 << 20;
+
 /// How many rows are read at once to be skipped.
 const SKIP_ROWS: usize = 1_024;
 
@@ -20,7 +24,8 @@ const SKIP_ROWS: usize = 1_024;
 /// chunk goes on with what then comes later in the order. What has been read
 /// ahead is held: the rest of a group of equal sort values, or the whole
 /// result where no index has the order asked for (bounded by
-/// [`sort_rows`](crate::QueryLimits::sort_rows)).
+/// [`sort_rows`](crate::QueryLimits::sort_rows) and
+/// [`sort_bytes`](crate::QueryLimits::sort_bytes)).
 #[derive(Debug)]
 pub struct Stream {
     query: Query,
@@ -44,7 +49,10 @@ enum State {
 impl Stream {
     /// A stream over the rows of `query`.
     #[must_use]
-    pub fn new(query: Query) -> Self {
+    pub fn new(mut query: Query) -> Self {
+        // Nothing is answered at once, so only what is held to sort is bounded.
+        query.limits.result_rows = query.limits.result_rows.max(query.limits.sort_rows);
+        query.limits.result_bytes = query.limits.result_bytes.max(query.limits.sort_bytes);
         Self {
             skip: query.offset,
             left: query.limit,
@@ -56,7 +64,8 @@ impl Stream {
         }
     }
 
-    /// The next rows, at most `n`; none when the stream is at its end.
+    /// The next rows, at most `n`, fewer when they are large; none when the
+    /// stream is at its end.
     ///
     /// # Errors
     /// As [`rows`](crate::rows); the stream can be asked again.
@@ -71,7 +80,7 @@ impl Stream {
             let skipped = self.skip.min(self.ahead.len());
             self.ahead.drain(..skipped);
             self.skip -= skipped;
-            let enough = self.skip == 0 && self.ahead.len() >= n;
+            let enough = self.skip == 0 && (self.ahead.len() >= n || self.is_large());
             if enough || self.state == State::Done {
                 break;
             }
@@ -85,6 +94,15 @@ impl Stream {
             *left -= rows.len();
         }
         Ok(rows)
+    }
+
+    /// Whether what has been read ahead is a portion by its bytes.
+    fn is_large(&self) -> bool {
+        let mut bytes = 0;
+        self.ahead.iter().any(|found| {
+            bytes += found.bytes();
+            bytes >= PORTION_BYTES
+        })
     }
 
     fn read_ahead(&mut self, records: &Records, tx: &Transaction, wanted: usize) -> Result<()> {
@@ -124,7 +142,9 @@ impl Stream {
             plan = natural;
         }
         let found = prepared.collect(tx, &plan, Some(wanted), true, place, &mut examined)?;
-        self.state = if found.len() < wanted { State::Done } else { State::Reading };
+        let bytes: usize = found.iter().map(Found::bytes).sum();
+        let is_portion = found.len() >= wanted || bytes >= PORTION_BYTES;
+        self.state = if is_portion { State::Reading } else { State::Done };
         if let Some(last) = found.last() {
             self.place =
                 Some(Place { order: last.order.clone(), primary_key: last.primary_key.clone() });

@@ -81,3 +81,61 @@ fn g10_results_and_groups_name_their_limits_and_a_stream_has_none() {
     }
     assert_eq!(streamed, (0..500).map(|n| json!(n)).collect::<Vec<_>>());
 }
+
+/// 40 rows of about 10 kB.
+fn large_rows() -> Store {
+    let store = Store::with_bucket(&json!({
+        "key": "id", "schema": {"id": {}, "half": {}}, "indexes": ["half"],
+    }));
+    let record =
+        |n: usize| json!({"id": n, "half": n % 2, "text": format!("{n}{}", "x".repeat(10_000))});
+    store.insert_all(&(0..40).map(record).collect::<Vec<_>>());
+    store
+}
+
+#[test]
+fn g10_bytes_are_bounded_as_rows_are() {
+    let store = large_rows();
+    let tx = &mut store.begin();
+    let limits =
+        QueryLimits { sort_bytes: 50_000, result_bytes: 100_000, ..QueryLimits::default() };
+    let all = Query { limits, ..Query::new("b") };
+    let error = rows(&store.records, tx, &all).unwrap_err();
+    assert_eq!(limit_of(&error), (Code::LimitExceeded, "resultBytes"));
+    assert!(error.detail("actual").and_then(Value::as_u64).unwrap() < 120_000, "{error:?}");
+    assert_eq!(rows(&store.records, tx, &all.clone().limit(9)).unwrap().len(), 9);
+
+    let sorted = all.clone().sort_json(&json!("-text")).unwrap();
+    let error = rows(&store.records, tx, &sorted).unwrap_err();
+    assert_eq!(limit_of(&error), (Code::LimitExceeded, "sortBytes"));
+    assert_eq!(rows(&store.records, tx, &sorted.limit(4)).unwrap().len(), 4);
+
+    // Through an index, in groups of equal values: twenty rows in each.
+    let grouped = all.sort_json(&json!(["half", "text"])).unwrap();
+    let error = rows(&store.records, tx, &grouped).unwrap_err();
+    assert_eq!(limit_of(&error), (Code::LimitExceeded, "sortBytes"));
+
+    let by_text = GroupBy::parse(&json!("text"), &json!(null)).unwrap();
+    let error = group_by(&store.records, tx, "b", &by_text, None, &limits).unwrap_err();
+    assert_eq!(limit_of(&error), (Code::LimitExceeded, "resultBytes"));
+}
+
+#[test]
+fn g10_a_stream_of_large_rows_comes_in_small_portions() {
+    let store = Store::with_bucket(&json!({ "key": "id", "schema": {"id": {}} }));
+    let record = |n: usize| json!({"id": n, "text": "x".repeat(300_000)});
+    store.insert_all(&(0..20).map(record).collect::<Vec<_>>());
+    let tx = &mut store.begin();
+    let limits = QueryLimits { sort_bytes: 2 << 20, result_bytes: 1, ..QueryLimits::default() };
+    let mut stream = Stream::new(Query { limits, ..Query::new("b") });
+    let mut streamed = Vec::new();
+    loop {
+        let chunk = stream.next_chunk(&store.records, tx, 100).unwrap();
+        if chunk.is_empty() {
+            break;
+        }
+        assert!(chunk.len() <= 4, "a portion of {} rows", chunk.len());
+        streamed.extend(ids(&chunk));
+    }
+    assert_eq!(streamed, (0..20).map(|n| json!(n)).collect::<Vec<_>>());
+}

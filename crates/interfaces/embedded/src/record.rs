@@ -48,6 +48,12 @@ impl Record {
         self.row.version()
     }
 
+    /// Bytes of the stored record, whichever fields are shown.
+    #[must_use]
+    pub fn stored_bytes(&self) -> usize {
+        self.row.bytes().len()
+    }
+
     /// When it was inserted, in milliseconds since the Unix epoch.
     #[must_use]
     pub fn created_at(&self) -> u64 {

@@ -322,7 +322,9 @@ impl Transaction {
         self.engine().rollback();
     }
 
-    pub(crate) fn store(&self) -> &Store {
+    /// The store that it is a transaction of.
+    #[must_use]
+    pub fn store(&self) -> &Store {
         &self.store
     }
 

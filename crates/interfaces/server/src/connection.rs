@@ -16,6 +16,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
@@ -29,6 +30,7 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, Message, Utf8Bytes};
 
 use crate::frame::{self, Frame, Outgoing};
 use crate::heartbeat::{Beat, Heartbeat};
+use crate::metered::Metered;
 use crate::outbox::{Closing, Next, Outbox};
 use crate::peer::Peer;
 use crate::shared::Shared;
@@ -42,11 +44,15 @@ const READ_AHEAD: usize = 8;
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 /// Serves one accepted socket to its end.
-pub(crate) async fn serve<S>(socket: WebSocketStream<S>, mut peer: Peer, heartbeat: Heartbeat)
-where
+pub(crate) async fn serve<S>(
+    socket: WebSocketStream<Metered<S>>,
+    mut peer: Peer,
+    heartbeat: Heartbeat,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let outbox = peer.outbox().clone();
+    let written = socket.get_ref().written();
     let (sink, stream) = socket.split();
     let task = tokio::spawn(write_frames(sink, outbox.clone(), peer.shared.clone()));
     let writer = Writer { task, outbox: outbox.clone() };
@@ -57,6 +63,8 @@ where
         shutdown: peer.shutdown_signal(),
         shared: peer.shared.clone(),
         outbox: outbox.clone(),
+        written,
+        written_before: 0,
         end: None,
     };
     // A server that began to stop while this socket was being upgraded.
@@ -106,6 +114,9 @@ struct Wire<S> {
     shutdown: ShutdownSignal,
     shared: Arc<Shared>,
     outbox: Arc<Outbox>,
+    /// Bytes that the socket has taken, and had at the last look.
+    written: Arc<AtomicU64>,
+    written_before: u64,
     end: Option<End>,
 }
 
@@ -138,7 +149,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// One thing that happens on the wire. Safe to cancel: every source keeps
     /// what it has not handed out, and handling is not interrupted.
     async fn advance(&mut self) {
-        let room = self.ahead.len() < READ_AHEAD;
+        // A client that pings and does not read gets no more pongs than one.
+        let flushed = self.outbox.is_flushed();
+        let room = self.ahead.len() < READ_AHEAD && flushed;
+        let outbox = self.outbox.clone();
         tokio::select! {
             // What is rare comes first, so that a busy client delays neither.
             // A pong that is there already comes before giving up.
@@ -154,11 +168,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             message = self.stream.next(), if room => self.accept(message),
             beat = self.heartbeat.due() => match beat {
                 Beat::Ping => self.outbox.send(frame::ping(self.shared.now_ms())),
-                // A full queue is our own delay; the pong may be behind it.
-                Beat::Dead if !room => self.heartbeat.reading_resumed(),
+                Beat::Dead if self.excused(room) => self.heartbeat.reading_resumed(),
                 Beat::Dead => self.end_with(End::Close(Closing::HEARTBEAT)),
             },
+            () = outbox.flushed(), if !flushed => self.heartbeat.reading_resumed(),
         }
+    }
+
+    /// Whether no pong can be expected yet: the ping is behind what the client
+    /// is still taking, or the pong is behind requests that are not read.
+    fn excused(&mut self, room: bool) -> bool {
+        let written = self.written.load(Ordering::Relaxed);
+        let takes = written > std::mem::replace(&mut self.written_before, written);
+        if self.outbox.has_unsent() { takes } else { !room }
     }
 
     fn accept(&mut self, message: Option<Result<Message, SocketError>>) {
@@ -171,8 +193,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 }
             }
             Some(Ok(Message::Binary(_))) => self.end_with(End::Close(Closing::BINARY)),
-            // The library answers pings itself.
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+            // The library answers pings itself, without a bound on the answers.
+            Some(Ok(Message::Ping(_))) => self.outbox.ask_flush(),
+            Some(Ok(Message::Pong(_) | Message::Frame(_))) => {}
             Some(Err(SocketError::Capacity(_))) => self.end_with(End::Close(Closing::TOO_LARGE)),
             Some(Err(SocketError::Utf8(_))) => self.end_with(End::Close(Closing::NOT_TEXT)),
             Some(Ok(Message::Close(_)) | Err(_)) | None => self.end_with(End::Gone),

@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 
 use crate::connection;
 use crate::heartbeat::Heartbeat;
+use crate::metered::Metered;
 use crate::metrics::{CONTENT_TYPE as CONTENT_TYPE_OF_METRICS, Open, Refused};
 use crate::outbox::Closing;
 use crate::peer::Peer;
@@ -134,6 +135,7 @@ where
 {
     let max = shared.config.max_payload_bytes;
     let config = WebSocketConfig::default().max_message_size(Some(max)).max_frame_size(Some(max));
+    let socket = Metered::new(socket);
     let mut socket = WebSocketStream::from_raw_socket(socket, Role::Server, Some(config)).await;
     let Some(slot) = shared.addresses.take(address, shared.config.max_connections_per_ip) else {
         shared.metrics.refused(Refused::TooMany);

@@ -34,6 +34,7 @@ mod heartbeat;
 mod http;
 mod limits;
 mod live;
+mod metered;
 mod metrics;
 mod observe;
 mod outbox;

@@ -41,7 +41,7 @@ impl Closing {
 /// What the writer does next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Send these frames.
+    /// Send these frames, if any, and flush.
     Frames(Vec<Outgoing>),
     /// Everything is sent; close the socket.
     Close(Closing),
@@ -69,8 +69,19 @@ struct State {
     /// Bytes of `frames`, of `coalesced` and of what the writer is sending.
     bytes: usize,
     in_flight: usize,
+    flush: Flush,
     closing: Option<Closing>,
     abandoned: bool,
+}
+
+/// Whether what the socket holds besides frames (pongs) is to be sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Flush {
+    #[default]
+    Done,
+    Asked,
+    /// The writer is at it.
+    Running,
 }
 
 /// The writer takes about this much at a time, to flush once for many frames.
@@ -153,6 +164,34 @@ impl Outbox {
         }
     }
 
+    /// Asks the writer to send what the socket itself has to say: the answers
+    /// to a client's WebSocket pings.
+    pub(crate) fn ask_flush(&self) {
+        let mut state = self.lock();
+        if state.abandoned {
+            return;
+        }
+        state.flush = Flush::Asked;
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    /// Whether nothing of that kind is waiting.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.lock().flush == Flush::Done
+    }
+
+    /// Waits until nothing of that kind is waiting. Safe to cancel.
+    pub(crate) async fn flushed(&self) {
+        self.until(|state| state.flush == Flush::Done).await;
+    }
+
+    /// Whether something waits to be sent, or is being sent.
+    pub(crate) fn has_unsent(&self) -> bool {
+        let state = self.lock();
+        state.bytes > 0 || state.flush != Flush::Done
+    }
+
     /// Waits until the buffer is within its limit. Safe to cancel: it holds
     /// nothing.
     pub(crate) async fn below_limit(&self) {
@@ -165,13 +204,17 @@ impl Outbox {
     }
 
     async fn below(&self, bound: usize) {
+        self.until(|state| state.bytes <= bound).await;
+    }
+
+    async fn until(&self, reached: impl Fn(&State) -> bool) {
         loop {
             let drained = self.drained.notified();
             tokio::pin!(drained);
             drained.as_mut().enable();
             {
                 let state = self.lock();
-                if state.bytes <= bound || state.abandoned || state.closing.is_some() {
+                if reached(&state) || state.abandoned || state.closing.is_some() {
                     return;
                 }
             }
@@ -197,6 +240,7 @@ impl Outbox {
         state.coalesced.clear();
         state.bytes = 0;
         state.in_flight = 0;
+        state.flush = Flush::Done;
         drop(state);
         self.wake_all();
     }
@@ -241,12 +285,15 @@ impl Outbox {
             state.in_flight += frame.len();
             batch.push(frame);
         }
+        let flushed = state.flush == Flush::Running;
+        let flush = state.flush == Flush::Asked;
+        state.flush = if flush { Flush::Running } else { Flush::Done };
         let closing = state.closing;
         drop(state);
-        if sent > 0 {
+        if sent > 0 || flushed {
             self.drained.notify_waiters();
         }
-        if !batch.is_empty() {
+        if flush || !batch.is_empty() {
             return Some(Next::Frames(batch));
         }
         closing.map(Next::Close)
@@ -322,5 +369,22 @@ mod tests {
         outbox.send(vec![2]);
         assert_eq!(frames(outbox.next().await), [vec![1]]);
         assert_eq!(outbox.next().await, Next::Close(Closing::SERVER_SHUTDOWN));
+    }
+
+    #[tokio::test]
+    async fn a_flush_is_done_when_the_writer_asks_for_more() {
+        let outbox = outbox();
+        assert!(outbox.is_flushed() && !outbox.has_unsent());
+        outbox.ask_flush();
+        assert!(!outbox.is_flushed() && outbox.has_unsent());
+        assert_eq!(frames(outbox.next().await), Vec::<Vec<u8>>::new());
+        assert!(!outbox.is_flushed(), "the writer is at it");
+        // One that is asked for meanwhile is another one.
+        outbox.ask_flush();
+        assert_eq!(outbox.next_at_once(), Some(Next::Frames(Vec::new())));
+        assert!(!outbox.is_flushed());
+        assert_eq!(outbox.next_at_once(), None);
+        assert!(outbox.is_flushed());
+        outbox.flushed().await;
     }
 }

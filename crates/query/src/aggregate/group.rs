@@ -70,7 +70,9 @@ pub(crate) struct Groups {
     by: GroupBy,
     empty: Accumulator,
     groups: HashMap<Vec<u8>, Group>,
+    key_bytes: usize,
     max: usize,
+    max_key_bytes: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -83,24 +85,38 @@ struct Group {
 }
 
 impl Groups {
-    /// None yet, and never more than `max`.
+    /// None yet, and never more than the limits allow.
     ///
     /// # Errors
     /// `VALIDATION_ERROR` for a function that lacks a field.
-    pub(crate) fn new(by: &GroupBy, max: usize) -> Result<Self> {
+    pub(crate) fn new(by: &GroupBy, limits: &QueryLimits) -> Result<Self> {
         let empty = Accumulator::new(by.function, by.field.as_ref())?;
-        Ok(Self { by: by.clone(), empty, groups: HashMap::new(), max })
+        Ok(Self {
+            by: by.clone(),
+            empty,
+            groups: HashMap::new(),
+            key_bytes: 0,
+            max: limits.groups,
+            max_key_bytes: limits.result_bytes,
+        })
     }
 
     /// Takes in a record that stands at `place` in natural order.
     ///
     /// # Errors
-    /// `LIMIT_EXCEEDED` naming `groups`.
+    /// `LIMIT_EXCEEDED` naming `groups`, or `resultBytes` for their keys.
     pub(crate) fn add(&mut self, place: Vec<u8>, row: &Row) -> Result<()> {
         let (encoded, key) = self.key_of(row);
-        if self.groups.len() >= self.max && !self.groups.contains_key(&encoded) {
-            let max = self.max as u64;
-            return Err(Error::limit("groups", max, max + 1));
+        if !self.groups.contains_key(&encoded) {
+            if self.groups.len() >= self.max {
+                let max = self.max as u64;
+                return Err(Error::limit("groups", max, max + 1));
+            }
+            let bytes = self.key_bytes + encoded.len();
+            if bytes > self.max_key_bytes {
+                return Err(Error::limit("resultBytes", self.max_key_bytes as u64, bytes as u64));
+            }
+            self.key_bytes = bytes;
         }
         let group = self.groups.entry(encoded).or_insert_with(|| Group {
             first: place.clone(),
@@ -123,6 +139,7 @@ impl Groups {
         let Some(group) = self.groups.get_mut(&encoded) else { return false };
         if group.members == 1 {
             self.groups.remove(&encoded);
+            self.key_bytes -= encoded.len();
             return true;
         }
         group.members -= 1;
@@ -197,7 +214,7 @@ impl Groups {
 ///
 /// # Errors
 /// `BUCKET_NOT_DEFINED`; `VALIDATION_ERROR` for a function that lacks a field;
-/// `LIMIT_EXCEEDED` naming `groups`.
+/// `LIMIT_EXCEEDED` naming `groups`, or `resultBytes` for their keys.
 pub fn group_by(
     records: &Records,
     tx: &mut Transaction,
@@ -206,7 +223,7 @@ pub fn group_by(
     filter: Option<&Filter>,
     limits: &QueryLimits,
 ) -> Result<Vec<Value>> {
-    let mut groups = Groups::new(group_by, limits.groups)?;
+    let mut groups = Groups::new(group_by, limits)?;
     tx.read_statement(|tx| {
         let order = Order::new(records.catalog(tx)?.bucket(bucket)?, &[], false);
         for_each_inner(records, tx, bucket, filter, &mut |primary_key, row| {

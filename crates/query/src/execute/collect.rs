@@ -18,6 +18,20 @@ pub(crate) struct Found {
     pub(crate) row: Row,
 }
 
+impl Found {
+    /// Roughly what it holds in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.row.bytes().len()
+    }
+}
+
+/// How much may be held at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) rows: usize,
+    pub(crate) bytes: usize,
+}
+
 /// What an ordered read asks for.
 pub(crate) struct Collection<'a> {
     pub(crate) filter: Option<&'a Filter>,
@@ -29,10 +43,12 @@ pub(crate) struct Collection<'a> {
     /// Whether a group of equal sort values that has been begun is to be
     /// delivered whole, beyond `wanted`: it was paid for already.
     pub(crate) whole_groups: bool,
-    /// How many rows may be answered.
-    pub(crate) max_rows: usize,
-    /// How many rows may be held to sort them.
-    pub(crate) max_sort_rows: usize,
+    /// Bytes of rows that are enough as well: a portion of a stream.
+    pub(crate) enough_bytes: usize,
+    /// What may be answered.
+    pub(crate) result: Bounds,
+    /// What may be held to sort it.
+    pub(crate) sort: Bounds,
 }
 
 /// The matching rows in order, and what was read to find them.
@@ -43,14 +59,14 @@ pub(crate) fn collect(
     collection: &Collection<'_>,
     examined: &mut Examined,
 ) -> Result<Vec<Found>> {
-    let Collection { filter, order, after, wanted, whole_groups, max_rows, max_sort_rows } =
+    let Collection { filter, order, after, wanted, whole_groups, enough_bytes, result, sort } =
         *collection;
-    let mut out: Vec<Found> = Vec::new();
+    let mut out = Answer { rows: Vec::new(), bytes: 0, bounds: result };
     if wanted == 0 {
-        return Ok(out);
+        return Ok(out.rows);
     }
     let sorting_wanted = if whole_groups { usize::MAX } else { wanted };
-    let mut group = Top::new(sorting_wanted, max_sort_rows);
+    let mut group = Top::new(sorting_wanted, sort);
     let mut group_values: Option<Vec<u8>> = None;
     let mut take = |primary_key: Bytes, row: Row| -> Result<Step> {
         if let Some(filter) = filter
@@ -59,7 +75,7 @@ pub(crate) fn collect(
             // The last group needed may be over although nothing matches any more.
             let enough = plan.served == Served::Groups
                 && group.len() > 0
-                && out.len() + group.len() >= wanted
+                && out.rows.len() + group.len() >= wanted
                 && group_values.as_deref() != Some(order.key(&row, &primary_key).sort_bytes());
             return Ok(if enough { Step::Enough } else { Step::More });
         }
@@ -70,18 +86,16 @@ pub(crate) fn collect(
         let found = Found { order, primary_key, row };
         match plan.served {
             Served::Exact => {
-                out.push(found);
-                check_rows(&out, max_rows)?;
-                if out.len() >= wanted {
+                out.push(found)?;
+                if out.rows.len() >= wanted || out.bytes >= enough_bytes {
                     return Ok(Step::Enough);
                 }
             }
             Served::Groups => {
                 if group_values.as_deref() != Some(found.order.sort_bytes()) {
-                    let rest = Top::new(sorting_wanted, max_sort_rows);
-                    out.extend(std::mem::replace(&mut group, rest).into_sorted());
-                    check_rows(&out, max_rows)?;
-                    if out.len() >= wanted {
+                    let rest = Top::new(sorting_wanted, sort);
+                    out.extend(std::mem::replace(&mut group, rest).into_sorted(), sorting_wanted)?;
+                    if out.rows.len() >= wanted || out.bytes >= enough_bytes {
                         return Ok(Step::Enough);
                     }
                     group_values = Some(found.order.sort_bytes().to_vec());
@@ -93,19 +107,36 @@ pub(crate) fn collect(
         Ok(Step::More)
     };
     plan.access.visit(tx, bucket, plan.direction, examined, &mut take)?;
-    out.extend(group.into_sorted());
-    if !whole_groups {
-        out.truncate(wanted);
-    }
-    check_rows(&out, max_rows)?;
-    Ok(out)
+    out.extend(group.into_sorted(), sorting_wanted)?;
+    Ok(out.rows)
 }
 
-fn check_rows(out: &[Found], max_rows: usize) -> Result<()> {
-    if out.len() > max_rows {
-        return Err(Error::limit("resultRows", max_rows as u64, out.len() as u64));
+/// The rows to be answered, which are never more than they may be.
+struct Answer {
+    rows: Vec<Found>,
+    bytes: usize,
+    bounds: Bounds,
+}
+
+impl Answer {
+    fn push(&mut self, found: Found) -> Result<()> {
+        self.bytes += found.bytes();
+        let Bounds { rows, bytes } = self.bounds;
+        if self.rows.len() >= rows {
+            return Err(Error::limit("resultRows", rows as u64, rows as u64 + 1));
+        }
+        if self.bytes > bytes {
+            return Err(Error::limit("resultBytes", bytes as u64, self.bytes as u64));
+        }
+        self.rows.push(found);
+        Ok(())
     }
-    Ok(())
+
+    /// Takes rows up to `wanted` in all.
+    fn extend(&mut self, found: Vec<Found>, wanted: usize) -> Result<()> {
+        let room = wanted.saturating_sub(self.rows.len());
+        found.into_iter().take(room).try_for_each(|found| self.push(found))
+    }
 }
 
 /// Calls `each` with every matching row, in no particular order.

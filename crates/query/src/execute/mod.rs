@@ -15,4 +15,4 @@ mod collect;
 mod top;
 
 pub(crate) use access::{Access, Examined, Step, own_view_differs};
-pub(crate) use collect::{Collection, Found, collect, for_each};
+pub(crate) use collect::{Bounds, Collection, Found, collect, for_each};

@@ -3,36 +3,42 @@ use std::collections::BinaryHeap;
 
 use tandem_base::{Error, Result};
 
-use crate::execute::Found;
+use crate::execute::{Bounds, Found};
 
 /// Sorts rows in memory and keeps the first `wanted` of them; never holds more
-/// than `max_rows`.
+/// than its bounds.
 pub(crate) struct Top {
     heap: BinaryHeap<Ranked>,
+    bytes: usize,
     wanted: usize,
-    max_rows: usize,
+    bounds: Bounds,
 }
 
 impl Top {
-    pub(crate) fn new(wanted: usize, max_rows: usize) -> Self {
-        Self { heap: BinaryHeap::new(), wanted, max_rows }
+    pub(crate) fn new(wanted: usize, bounds: Bounds) -> Self {
+        Self { heap: BinaryHeap::new(), bytes: 0, wanted, bounds }
     }
 
     /// Takes in one row. Cost: the logarithm of what is held.
     ///
     /// # Errors
-    /// `LIMIT_EXCEEDED` naming `sortRows`.
+    /// `LIMIT_EXCEEDED` naming `sortRows` or `sortBytes`.
     pub(crate) fn push(&mut self, found: Found) -> Result<()> {
         if self.heap.len() < self.wanted {
-            if self.heap.len() >= self.max_rows {
-                let max = self.max_rows as u64;
+            if self.heap.len() >= self.bounds.rows {
+                let max = self.bounds.rows as u64;
                 return Err(Error::limit("sortRows", max, max + 1));
             }
+            self.bytes += found.bytes();
             self.heap.push(Ranked(found));
         } else if let Some(mut last) = self.heap.peek_mut()
             && found.order < last.0.order
         {
+            self.bytes = self.bytes + found.bytes() - last.0.bytes();
             *last = Ranked(found);
+        }
+        if self.bytes > self.bounds.bytes {
+            return Err(Error::limit("sortBytes", self.bounds.bytes as u64, self.bytes as u64));
         }
         Ok(())
     }

@@ -33,7 +33,7 @@ impl Numbers {
             LiveAggregate::One { function, field } => {
                 Self::One(Accumulator::new(*function, field.as_ref())?)
             }
-            LiveAggregate::Groups(by) => Self::Groups(Groups::new(by, query.limits.groups)?),
+            LiveAggregate::Groups(by) => Self::Groups(Groups::new(by, &query.limits)?),
         };
         let filter = query.filter.as_ref();
         for_each_inner(records, tx, &query.bucket, filter, &mut |primary_key, row| {

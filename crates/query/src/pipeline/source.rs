@@ -48,7 +48,11 @@ impl Source {
             limit: self.limit,
             offset: self.skip,
             // What passes through is not answered; what is sorted is held.
-            limits: QueryLimits { result_rows: limits.sort_rows, ..*limits },
+            limits: QueryLimits {
+                result_rows: limits.sort_rows,
+                result_bytes: limits.sort_bytes,
+                ..*limits
+            },
             ..Query::new(bucket)
         };
         let prepared = Prepared::new(records, tx, &query, false)?;

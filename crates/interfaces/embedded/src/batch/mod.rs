@@ -77,16 +77,29 @@ pub(crate) fn run(
     if actual > max {
         return Err(Error::limit("batchOperations", max as u64, actual as u64));
     }
-    if let Some(key) = &options.commit.idempotency_key
-        && let Some(first) = store.coordination()?.replay(key)?
-    {
-        return result::decode(first.replayed.unwrap_or_default(), first.revision);
+    if let Some(first) = first_result(store, options)? {
+        return Ok(first);
     }
-    store.limits().retry.run(
+    let outcome = store.limits().retry.run(
         store.environment(),
         || store.count_retry(),
         || attempt(store, operations, options),
-    )
+    );
+    // The first may have committed between the look above and the begin: then
+    // what failed is its repetition, on the state that the first has left.
+    match outcome {
+        Err(error) => first_result(store, options)?.ok_or(error),
+        done => done,
+    }
+}
+
+/// What the batch has answered before under its idempotency key.
+fn first_result(store: &Store, options: &BatchOptions) -> Result<Option<BatchResult>> {
+    let Some(key) = &options.commit.idempotency_key else { return Ok(None) };
+    let first = store.coordination()?.replay(key)?;
+    first
+        .map(|first| result::decode(first.replayed.unwrap_or_default(), first.revision))
+        .transpose()
 }
 
 fn attempt(store: &Store, operations: &[Operation], options: &BatchOptions) -> Result<BatchResult> {
@@ -112,12 +125,20 @@ fn run_operations(
     limits: QueryLimits,
 ) -> Result<Vec<OperationResult>> {
     tx.defer_constraints();
+    let mut bytes = 0;
+    let mut run = |operation| {
+        let result = run_one(records, tx, operation, limits)?;
+        bytes += result.stored_bytes();
+        if bytes > limits.result_bytes {
+            return Err(Error::limit("resultBytes", limits.result_bytes as u64, bytes as u64));
+        }
+        Ok(result)
+    };
     let results = operations
         .iter()
         .enumerate()
         .map(|(at, operation)| {
-            run_one(records, tx, operation, limits)
-                .map_err(|error| error.prefixed(&format!("operations[{at}]: ")))
+            run(operation).map_err(|error| error.prefixed(&format!("operations[{at}]: ")))
         })
         .collect::<Result<_>>()?;
     records.check_deferred(tx)?;

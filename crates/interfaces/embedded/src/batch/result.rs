@@ -53,6 +53,15 @@ impl OperationResult {
         }
     }
 
+    /// Bytes of the stored records in it.
+    pub(super) fn stored_bytes(&self) -> usize {
+        match self {
+            Self::Record(record) => record.as_ref().map_or(0, Record::stored_bytes),
+            Self::Records(records) => records.iter().map(Record::stored_bytes).sum(),
+            Self::Deleted(_) | Self::Count(_) => 0,
+        }
+    }
+
     /// The answer as it stands on the wire.
     #[must_use]
     pub fn to_json(&self) -> Value {

@@ -1,16 +1,21 @@
 use serde_json::Value;
-use tandem::{BucketConfig, Store};
+use tandem::{BucketConfig, Store, Transaction};
 use tandem_base::{Code, Error, Result};
 
 use super::StoreConfig;
+use super::difference::{Difference, differences};
 
 /// Creates the buckets and queries of the config that do not exist yet. One
 /// that exists must be as the config says: the config never changes or drops
-/// data, so a difference is for a person to resolve.
+/// data, so a difference is for a person to resolve. All of it, or nothing.
 ///
 /// # Errors
-/// `VALIDATION_ERROR` naming the bucket or query and where it differs.
+/// `VALIDATION_ERROR` naming the bucket or query and everything that differs.
 pub(crate) fn apply_definitions(store: &Store, config: &StoreConfig) -> Result<()> {
+    store.transaction(|tx| apply(tx, config))
+}
+
+fn apply(store: &Transaction, config: &StoreConfig) -> Result<()> {
     // References may point to buckets that come later in the file.
     let mut waiting: Vec<(&String, &Value)> = config.buckets.iter().collect();
     loop {
@@ -34,7 +39,7 @@ pub(crate) fn apply_definitions(store: &Store, config: &StoreConfig) -> Result<(
     Ok(())
 }
 
-fn apply_bucket(store: &Store, name: &str, wanted: &Value) -> Result<()> {
+fn apply_bucket(store: &Transaction, name: &str, wanted: &Value) -> Result<()> {
     match store.bucket_config(name) {
         Ok(existing) => same("bucket", &existing, wanted),
         Err(error) if error.code() == Code::BucketNotDefined => {
@@ -44,7 +49,7 @@ fn apply_bucket(store: &Store, name: &str, wanted: &Value) -> Result<()> {
     }
 }
 
-fn apply_query(store: &Store, name: &str, wanted: &Value) -> Result<()> {
+fn apply_query(store: &Transaction, name: &str, wanted: &Value) -> Result<()> {
     match store.queries()?.into_iter().find(|(existing, _)| existing == name) {
         Some((_, existing)) => same("query", &existing, wanted),
         None => store.define_query(name, wanted),
@@ -52,36 +57,14 @@ fn apply_query(store: &Store, name: &str, wanted: &Value) -> Result<()> {
 }
 
 fn same(what: &str, existing: &Value, wanted: &Value) -> Result<()> {
-    let Some(difference) = difference("", existing, wanted) else { return Ok(()) };
-    Err(Error::validation(format!("the {what} exists with another definition: {difference}")))
-}
-
-/// The first place where two definitions differ, in a person's words. Empty
-/// and absent are the same, so are null and absent.
-fn difference(path: &str, existing: &Value, wanted: &Value) -> Option<String> {
-    if let (Value::Object(existing), Value::Object(wanted)) = (existing, wanted) {
-        let keys = existing.keys().chain(wanted.keys().filter(|key| !existing.contains_key(*key)));
-        return keys.into_iter().find_map(|key| {
-            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-            let absent = &Value::Null;
-            difference(
-                &path,
-                existing.get(key).unwrap_or(absent),
-                wanted.get(key).unwrap_or(absent),
-            )
-        });
+    let differences = differences(existing, wanted);
+    if differences.is_empty() {
+        return Ok(());
     }
-    let same = existing == wanted || (is_empty(existing) && is_empty(wanted));
-    (!same).then(|| format!("\"{path}\" is {existing} in the store, {wanted} in the config"))
-}
-
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-        _ => false,
-    }
+    let said: Vec<String> = differences.iter().map(ToString::to_string).collect();
+    let message = format!("the {what} exists with another definition: {}", said.join("; "));
+    let listed: Value = differences.iter().map(Difference::to_json).collect();
+    Err(Error::validation(message).with("differences", listed))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! setting that is silently ignored is worse than none.
 
 mod apply;
+mod difference;
 mod parse;
 mod section;
 

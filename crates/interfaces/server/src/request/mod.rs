@@ -39,6 +39,14 @@ pub(crate) enum Scope {
 }
 
 impl Scope {
+    /// The store that it is about.
+    pub(crate) fn store(&self) -> &Store {
+        match self {
+            Self::Store(store) => store,
+            Self::Transaction(transaction) => transaction.store(),
+        }
+    }
+
     /// A handle on a bucket.
     pub(crate) fn bucket<'a>(&'a self, name: &'a str) -> Bucket<'a> {
         match self {

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
 use serde_json::{Map, Value, json};
-use tandem::{Find, Record};
+use tandem::{Find, QueryLimits, Record};
 use tandem_base::{Error, Result};
 
 use super::{Fields, Scope, invalid, missing};
@@ -142,12 +142,24 @@ pub(super) fn last(scope: &Scope, mut fields: Fields) -> Result<Data> {
         return Ok(Data::records(&scope.bucket(&read.bucket).last(n)?));
     }
     // One pass that holds no more than n records.
+    let QueryLimits { result_rows, result_bytes, .. } = scope.store().limits().query;
     let mut newest: VecDeque<Record> = VecDeque::new();
+    let mut bytes = 0;
     for record in read.find(scope).iter()? {
-        if newest.len() == n {
-            newest.pop_front();
+        let record = record?;
+        if newest.len() == n
+            && let Some(oldest) = newest.pop_front()
+        {
+            bytes -= oldest.stored_bytes();
         }
-        newest.push_back(record?);
+        bytes += record.stored_bytes();
+        newest.push_back(record);
+        if newest.len() > result_rows {
+            return Err(Error::limit("resultRows", result_rows as u64, newest.len() as u64));
+        }
+        if bytes > result_bytes {
+            return Err(Error::limit("resultBytes", result_bytes as u64, bytes as u64));
+        }
     }
     Ok(Data::records(newest.make_contiguous()))
 }
