@@ -366,7 +366,9 @@ async fn run(seed: u64) {
             let mut settled = false;
             while !settled {
                 let revision = server.store().revision().expect("it is open");
-                // What was committed before this is pushed before its answer.
+                // What was committed by now, by expiry too, is noted after the
+                // first answer and pushed before the second.
+                client.ok("store.buckets", json!({})).await;
                 client.ok("store.buckets", json!({})).await;
                 while client.kept_pushes() > 0 {
                     let mut push = client.push().await;
