@@ -33,9 +33,9 @@ test('a live collection is what the bucket holds', async () => {
   expect(live.getSnapshot()).not.toBe(before);
   expect(live.get(2)?.n).toBe(3);
   stop();
-  await writer.dropBucket('items');
   let ended: LiveEvent<Item> | undefined;
   live.subscribe((event) => (ended = event));
+  await writer.dropBucket('items');
   await until(() => live.size === 0);
   expect(ended).toBeDefined();
 });
