@@ -39,7 +39,7 @@ const FETCHED_RECORDS: usize = 8;
 /// Records of one portion.
 const PORTION_RECORDS: usize = 256;
 
-/// See the [module](self).
+/// The records that a subscription begins with, read in portions from one revision.
 pub struct InitialRecords {
     store: Store,
     view: Box<Engine>,

@@ -76,7 +76,7 @@ pub enum Applied {
     Stale,
 }
 
-/// See the [module](self).
+/// The result of a subscribed query, kept up with what commits change.
 #[derive(Clone, Debug)]
 pub struct LiveResult {
     order: Order,
