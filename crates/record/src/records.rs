@@ -107,12 +107,16 @@ impl Records {
         wait: Option<Duration>,
     ) -> Result<Option<Row>> {
         tx.write_statement(|tx| {
-            // To lock is not to read: until then the view may move.
-            let catalog = self.catalog(tx)?;
-            let bucket = catalog.bucket(bucket)?;
-            let row_key = keys::row(bucket.id, &key::encode_key(key)?);
-            tx.lock(&row_key, wait)?;
-            tx.get(&row_key)?.map(Row::from_stored).transpose()
+            // To lock is not to read: until then the view may move, and a bucket
+            // of that name be another one.
+            loop {
+                let id = self.catalog(tx)?.bucket(bucket)?.id;
+                let row_key = keys::row(id, &key::encode_key(key)?);
+                tx.lock(&row_key, wait)?;
+                if self.catalog(tx)?.bucket(bucket)?.id == id {
+                    return tx.get(&row_key)?.map(Row::from_stored).transpose();
+                }
+            }
         })
     }
 

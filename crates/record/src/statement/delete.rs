@@ -36,6 +36,8 @@ impl Records {
         primary_key: &Bytes,
         expected_version: Option<u64>,
     ) -> Result<bool> {
+        let newer = self.wait_for(tx, target, primary_key)?;
+        let target = newer.as_ref().unwrap_or(target);
         let Some(current) = self.current(tx, target, primary_key, expected_version)? else {
             return match expected_version {
                 Some(expected) => {
@@ -45,7 +47,7 @@ impl Records {
             };
         };
         // The row goes first, so that a circle of cascades ends.
-        self.write_row(tx, &target.bucket, primary_key, Some(&current), None, expected_version)?;
+        self.write_row(tx, target, primary_key, Some(&current), None, expected_version)?;
         self.release_referrers(tx, target, primary_key)?;
         Ok(true)
     }

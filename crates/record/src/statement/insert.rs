@@ -53,6 +53,9 @@ impl Records {
 
         let row_key = keys::row(bucket.id, &primary_key);
         tx.wait_for_lock(&row_key)?;
+        if let Some(target) = self.newer_target(tx, target)? {
+            return self.insert_inner(tx, &target, data);
+        }
         if tx.get_untracked(&row_key)?.is_some() {
             if !drawn.is_empty() {
                 // Records that came with their own numbers are in the way.
@@ -66,6 +69,9 @@ impl Records {
             return Err(key_taken(bucket, &own_key));
         }
         if self.make_room(tx, target)? {
+            if let Some(target) = self.newer_target(tx, target)? {
+                return self.insert_inner(tx, &target, data);
+            }
             // What made room may have been what the record refers to.
             self.check_references(tx, target, |name| data.get(name).cloned(), all)?;
         }
@@ -80,7 +86,7 @@ impl Records {
         let position = Position::pending(tx.allocate_ordinal());
         let metadata = Metadata { version, created_at: now, updated_at: now, position };
         let row = Row::encode(&data, metadata)?;
-        self.write_row(tx, bucket, &primary_key, None, Some(&row), None)?;
+        self.write_row(tx, target, &primary_key, None, Some(&row), None)?;
         Ok(row)
     }
 

@@ -6,6 +6,11 @@
 //! delete   wait for lock → read → version → referrers (restrict, cascade, null) → write
 //! write    index entries old → new in the own overlay, unique entries checked
 //! ```
+//! A wait for a lock moves the transaction's view, and the definitions in the
+//! newer one may be others: whoever has waited goes on with the [`newer`] target.
+//!
+//! [`newer`]: Records::newer_target
+//!
 //! The commit repeats what depends on other transactions (see `derive`); a
 //! statement only finds errors early and makes the own writes readable.
 
@@ -22,7 +27,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tandem_base::{Code, Error, Result};
-use tandem_transaction::Transaction;
+use tandem_transaction::{Read, Transaction};
 
 use crate::catalog::{Bucket, Catalog};
 use crate::key;
@@ -32,6 +37,8 @@ use crate::records::{Fields, Records};
 pub(crate) struct Target {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) bucket: Arc<Bucket>,
+    /// Of the view that the catalog is of.
+    pub(crate) schema_revision: u64,
 }
 
 impl Records {
@@ -41,7 +48,20 @@ impl Records {
         let catalog = self.catalog(tx)?;
         let bucket = catalog.bucket(bucket)?.clone();
         guard_schema(tx, &bucket);
-        Ok(Target { catalog, bucket })
+        Ok(Target { catalog, bucket, schema_revision: tx.view().schema_revision() })
+    }
+
+    /// The target as the transaction's view has it, if a wait has moved the view
+    /// to other definitions.
+    pub(crate) fn newer_target(
+        &self,
+        tx: &mut Transaction,
+        target: &Target,
+    ) -> Result<Option<Target>> {
+        if tx.view().schema_revision() == target.schema_revision {
+            return Ok(None);
+        }
+        self.target(tx, &target.bucket.name).map(Some)
     }
 }
 
@@ -49,7 +69,8 @@ impl Target {
     /// The same, for another bucket of the catalog.
     pub(crate) fn other(&self, tx: &mut Transaction, bucket: &Arc<Bucket>) -> Self {
         guard_schema(tx, bucket);
-        Self { catalog: self.catalog.clone(), bucket: bucket.clone() }
+        let (catalog, schema_revision) = (self.catalog.clone(), self.schema_revision);
+        Self { catalog, bucket: bucket.clone(), schema_revision }
     }
 }
 

@@ -91,7 +91,11 @@ impl Records {
                 }
             }
         }
-        Ok(())
+        // A referrer that was locked may have been waited for.
+        match self.newer_target(tx, deleted)? {
+            Some(newer) => self.release_referrers(tx, &newer, primary_key),
+            None => Ok(()),
+        }
     }
 
     fn release_by(

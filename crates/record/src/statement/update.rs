@@ -85,6 +85,8 @@ impl Records {
         tx.write_statement(|tx| {
             let target = self.target(tx, bucket)?;
             let primary_key = Bytes::from(key::encode_key(key)?);
+            let newer = self.wait_for(tx, &target, &primary_key)?;
+            let target = newer.unwrap_or(target);
             let Some(current) = self.current(tx, &target, &primary_key, expected_version)? else {
                 return Err(not_found(&target.bucket, key));
             };
@@ -117,7 +119,8 @@ impl Records {
             check_schema(bucket, &fields)?;
             let metadata = self.updated(tx, bucket, &primary_key, &current);
             let row = Row::encode(&fields, metadata)?;
-            self.write_row(tx, bucket, &primary_key, Some(&current), Some(&row), expected_version)?;
+            let current = Some(&current);
+            self.write_row(tx, &target, &primary_key, current, Some(&row), expected_version)?;
             Ok(row)
         })
     }
@@ -167,6 +170,8 @@ impl Records {
         changes: &Changes<'_>,
         expected_version: Option<u64>,
     ) -> Result<Option<Row>> {
+        let newer = self.wait_for(tx, target, primary_key)?;
+        let target = newer.as_ref().unwrap_or(target);
         let Some(current) = self.current(tx, target, primary_key, expected_version)? else {
             return Ok(None);
         };
@@ -200,12 +205,24 @@ impl Records {
                 Row::encode(&fields, self.updated(tx, bucket, primary_key, &current))?
             }
         };
-        self.write_row(tx, bucket, primary_key, Some(&current), Some(&row), expected_version)?;
+        self.write_row(tx, target, primary_key, Some(&current), Some(&row), expected_version)?;
         Ok(Some(row))
     }
 
-    /// The row to be written, once nobody else has it locked, checked against
-    /// the version that the caller expects.
+    /// Waits until nobody else has the row locked; see
+    /// [`newer_target`](Self::newer_target) for what it gives.
+    pub(crate) fn wait_for(
+        &self,
+        tx: &mut Transaction,
+        target: &Target,
+        primary_key: &Bytes,
+    ) -> Result<Option<Target>> {
+        tx.wait_for_lock(&keys::row(target.bucket.id, primary_key))?;
+        self.newer_target(tx, target)
+    }
+
+    /// The row to be written, checked against the version that the caller
+    /// expects.
     pub(crate) fn current(
         &self,
         tx: &mut Transaction,
@@ -214,7 +231,6 @@ impl Records {
         expected_version: Option<u64>,
     ) -> Result<Option<Row>> {
         let row_key = keys::row(target.bucket.id, primary_key);
-        tx.wait_for_lock(&row_key)?;
         let Some(stored) = tx.get_untracked(&row_key)? else {
             // The write would have been validated; its absence is a read.
             tx.track_point(&row_key);

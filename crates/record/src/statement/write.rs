@@ -7,22 +7,25 @@ use crate::entries::{IndexEntry, entries, unique_violation};
 use crate::keys;
 use crate::records::Records;
 use crate::row::Row;
+use crate::statement::Target;
 
 impl Records {
     /// Puts one row change into the write set, with the index entries that the
-    /// transaction's own reads need.
+    /// transaction's own reads need. The target is that of the present view.
     ///
     /// # Errors
     /// `ALREADY_EXISTS` when a unique entry is another record's.
     pub(crate) fn write_row(
         &self,
         tx: &mut Transaction,
-        bucket: &Bucket,
+        target: &Target,
         primary_key: &Bytes,
         current: Option<&Row>,
         after: Option<&Row>,
         expected_version: Option<u64>,
     ) -> Result<()> {
+        debug_assert_eq!(target.schema_revision, tx.view().schema_revision());
+        let bucket = &*target.bucket;
         let row_key = keys::row(bucket.id, primary_key);
         let (mut old, mut new) = (Vec::new(), Vec::new());
         let mut delta = IndexDelta::default();
@@ -77,7 +80,7 @@ impl Records {
             }
         }
         let derived = reusable.then(|| DerivedEntries {
-            schema_revision: tx.view().schema_revision(),
+            schema_revision: target.schema_revision,
             removes: delta.removes.clone(),
             puts: delta.puts.clone(),
         });

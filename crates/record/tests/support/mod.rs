@@ -7,10 +7,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tandem_base::{Environment, Result, SimulatedClock};
 use tandem_record::{CheckReport, Records, Row};
-use tandem_storage::{Durability, MemoryStorage, Storage};
+use tandem_storage::{Direction, Durability, KeyRange, MemoryStorage, Storage};
 use tandem_transaction::{
-    Commit, CommitListener, CommitOptions, Coordination, Isolation, LocalCoordinator, Transaction,
-    TransactionLimits, TransactionOptions,
+    Commit, CommitListener, CommitOptions, Coordination, Isolation, LocalCoordinator, Read,
+    Transaction, TransactionLimits, TransactionOptions,
 };
 
 struct Nobody;
@@ -77,6 +77,13 @@ impl Bench {
 
     pub fn count(&self, bucket: &str) -> u64 {
         self.run(|records, tx| records.count(tx, bucket)).unwrap()
+    }
+
+    /// How many keys of that space are stored.
+    pub fn keys_with_prefix(&self, space: u8) -> usize {
+        let range = KeyRange::prefix(&[space]);
+        let view = self.coordination.view().unwrap();
+        view.scan(&range, Direction::Forward).map(Result::unwrap).count()
     }
 
     pub fn check(&self) -> CheckReport {
