@@ -96,9 +96,12 @@ fn forced(outcome: &Outcome, complaints: &mut String) {
             (outcome.forced.of(story, 2), outcome.forced.of(story, 1), outcome.forced.of(story, 0));
         let (right, wrong) = if both { (two, one + none) } else { (one, two + none) };
         if right == 0 || wrong > 0 {
+            let right = if both { 2 } else { 1 };
+            let heard = (0..=2).filter(|committed| *committed != right);
+            let heard: Vec<_> = heard.map(|so_many| outcome.forced.heard(story, so_many)).collect();
             let _ = writeln!(
                 complaints,
-                "{story} at {}: both committed {two} times, one {one}, none {none}",
+                "{story} at {}: both committed {two} times, one {one}, none {none}: {heard:?}",
                 level.as_str()
             );
         }

@@ -103,6 +103,8 @@ pub struct Process<'a> {
     steps: Vec<Step>,
     planned: Vec<Step>,
     transactions: u64,
+    /// Why its last transaction did not commit.
+    pub failure: Option<Failure>,
 }
 
 impl<'a> Process<'a> {
@@ -110,7 +112,7 @@ impl<'a> Process<'a> {
     pub fn new(shared: &'a Shared, random: Seeded) -> Self {
         let number = shared.process();
         let (touched, steps, planned) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { shared, number, random, touched, steps, planned, transactions: 0 }
+        Self { shared, number, random, touched, steps, planned, transactions: 0, failure: None }
     }
 
     /// Runs one planned transaction.
@@ -329,6 +331,7 @@ impl<'a> Process<'a> {
     }
 
     fn end(&mut self, client: &mut dyn Client, failure: &Failure) {
+        self.failure = Some(failure.clone());
         assert!(
             !matches!(failure.code.as_str(), "INTERNAL_ERROR" | "CORRUPTED" | "VALIDATION_ERROR"),
             "{failure:?}"

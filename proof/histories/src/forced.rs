@@ -18,16 +18,34 @@ const FIRST_KEY: u64 = 1 << 40;
 /// What came of the pairs: for each story, how often how many of its two
 /// transactions committed.
 #[derive(Debug, Default)]
-pub struct Outcomes(Mutex<BTreeMap<(&'static str, usize), usize>>);
+pub struct Outcomes(Mutex<BTreeMap<(&'static str, usize), Times>>);
+
+/// How often something came of a story, and what its transactions heard then.
+#[derive(Debug, Default)]
+struct Times {
+    count: usize,
+    heard: Vec<String>,
+}
 
 impl Outcomes {
-    fn count(&self, story: &'static str, committed: usize) {
-        *self.0.lock().expect("nobody panicked").entry((story, committed)).or_default() += 1;
+    fn count(&self, story: &'static str, committed: usize, heard: Vec<String>) {
+        let mut all = self.0.lock().expect("nobody panicked");
+        let times = all.entry((story, committed)).or_default();
+        times.count += 1;
+        if times.heard.is_empty() {
+            times.heard = heard;
+        }
     }
 
     /// How often so many of the two committed.
     pub fn of(&self, story: &'static str, committed: usize) -> usize {
-        self.0.lock().expect("nobody panicked").get(&(story, committed)).copied().unwrap_or(0)
+        self.0.lock().expect("nobody panicked").get(&(story, committed)).map_or(0, |it| it.count)
+    }
+
+    /// What the transactions heard when, for the first time, so many committed.
+    pub fn heard(&self, story: &'static str, committed: usize) -> Vec<String> {
+        let all = self.0.lock().expect("nobody panicked");
+        all.get(&(story, committed)).map(|it| it.heard.clone()).unwrap_or_default()
     }
 }
 
@@ -126,7 +144,11 @@ pub fn play(
         }
     }
     if !disturbed && !shared.down.load(std::sync::atomic::Ordering::Relaxed) {
-        outcomes.count(story, committed);
+        let heard = processes.iter().map(|process| match &process.failure {
+            Some(failure) => format!("{}: {}", failure.code, failure.message),
+            None => "committed".to_owned(),
+        });
+        outcomes.count(story, committed, heard.collect());
     }
 }
 
