@@ -24,6 +24,10 @@ const SORT: f64 = 0.5;
 const SEEK: f64 = 2.0;
 /// A group of equal values in an index of many.
 const GROUP: f64 = 0.01;
+/// A bucket is taken to hold this many records at least. Small ones grow, and in
+/// one that is nearly empty a scan would be the cheapest way to anything: all of
+/// it would have been read, and every insert by another transaction conflict.
+const FEWEST_RECORDS: f64 = 100.0;
 /// A stream avoids to hold more rows than this at once, if it can.
 const STREAM_ROWS: f64 = 10_000.0;
 
@@ -72,7 +76,7 @@ pub(crate) fn cost(
     statistics: &Statistics,
     request: &Request<'_>,
 ) -> f64 {
-    let records = statistics.records.max(1.0);
+    let records = statistics.records.max(FEWEST_RECORDS);
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     let (candidates, each, seeks) = match &plan.access {
         Access::Points(points) => (points.len() as f64, SEEK, 0.0),
