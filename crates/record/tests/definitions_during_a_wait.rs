@@ -122,6 +122,35 @@ fn g2_a_dropped_index_gets_no_entries_from_statements_that_waited() {
     }
 }
 
+/// An update of other fields leaves an entry as it is: the index shows the record
+/// although nothing of it is the transaction's own.
+#[test]
+fn an_index_is_withheld_only_from_those_whose_writes_it_misses() {
+    for (own, is_used) in [(json!({ "x": 1 }), true), (json!({ "g": 7 }), false)] {
+        let bench = two_records(plain());
+        let mut holder = bench.begin(Isolation::Serializable);
+        bench.records.lock(&mut holder, "t", &json!(9), None).unwrap();
+        let mut tx = bench.begin(Isolation::Serializable);
+        bench.records.update(&mut tx, "t", &json!(1), &fields(own), None).unwrap();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                bench.records.insert(&mut tx, "t", fields(json!({ "id": 9, "g": 9 }))).unwrap();
+            });
+            while !bench.coordination.locks().has_waiters() {
+                std::thread::yield_now();
+            }
+            create_index(&bench, &json!("g"));
+            holder.rollback();
+            waiter.join().unwrap();
+        });
+        let catalog = bench.records.catalog(&tx).unwrap();
+        let index = catalog.bucket("t").unwrap().index("g").unwrap();
+        assert_eq!(index.is_ready(), is_used);
+        tx.commit(CommitOptions::default()).unwrap();
+        bench.check_clean();
+    }
+}
+
 /// Record 2 has the value already.
 #[test]
 fn g2_a_new_unique_index_is_kept_by_statements_that_waited() {

@@ -67,8 +67,10 @@ fn misses_own_write(tx: &Transaction, bucket: &Bucket, index: &Index) -> Result<
         }
         let mut found = Vec::new();
         entries(index, &Row::from_stored(row)?, &row_key[prefix.len()..], &mut found)?;
-        if found.iter().any(|entry| !tx.is_own(&entry.key)) {
-            return Ok(true);
+        for entry in found {
+            if tx.get_untracked(&entry.key)? != Some(entry.value) {
+                return Ok(true);
+            }
         }
     }
     Ok(false)
