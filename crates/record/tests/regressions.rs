@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use support::{Bench, fields};
-use tandem_base::Code;
+use tandem_base::{Clock, Code};
 use tandem_record::{BuildStep, IndexState};
 use tandem_transaction::{CommitOptions, Isolation, Transaction};
 
@@ -245,7 +245,7 @@ fn g10_deleted_records_count_as_they_are_held() {
 
 #[test]
 fn g9_a_lock_that_is_handed_to_an_expired_waiter_is_free_again() {
-    let bench = plain();
+    let bench = &plain();
     let mut holder = bench.begin(Isolation::Serializable);
     bench.records.lock(&mut holder, "t", &json!(1), None).unwrap();
     let mut tx = bench.begin(Isolation::Serializable);
@@ -267,6 +267,32 @@ fn g9_a_lock_that_is_handed_to_an_expired_waiter_is_free_again() {
             tx.commit(CommitOptions::default()).unwrap_err().code(),
             Code::TransactionExpired
         );
+    });
+}
+
+#[test]
+fn g9_a_transaction_that_waits_for_a_lock_is_not_idle() {
+    let bench = &plain();
+    let mut holder = bench.begin(Isolation::Serializable);
+    bench.records.lock(&mut holder, "t", &json!(1), None).unwrap();
+    let mut tx = bench.begin(Isolation::Serializable);
+    std::thread::scope(|scope| {
+        let wait = Some(Duration::from_secs(50));
+        let waiter = scope.spawn(move || {
+            let locked = bench.records.lock(&mut tx, "t", &json!(1), wait);
+            (tx, locked)
+        });
+        while !bench.coordination.locks().has_waiters() {
+            std::thread::yield_now();
+        }
+        let idle = bench.coordination.limits().idle_time;
+        bench.clock.advance(idle + Duration::from_secs(1));
+        let expired = bench.coordination.registry().expire(bench.clock.monotonic());
+        assert_eq!(expired, [holder.id()], "who holds the lock has done nothing for long");
+        bench.coordination.locks().release_all(holder.id());
+        let (mut tx, locked) = waiter.join().unwrap();
+        locked.unwrap();
+        tx.commit(CommitOptions::default()).unwrap();
     });
 }
 

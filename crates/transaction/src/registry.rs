@@ -23,6 +23,9 @@ const OPEN: u8 = 0;
 const ENDING: u8 = 1;
 const EXPIRED: u8 = 2;
 
+/// Last used: now. A statement is running, and may run or wait for long.
+const IN_USE: u64 = u64::MAX;
+
 /// The shared face of one open transaction.
 #[derive(Debug)]
 pub struct ActiveTransaction {
@@ -59,14 +62,23 @@ impl ActiveTransaction {
         self.phase.load(Ordering::Acquire) == EXPIRED
     }
 
+    /// A statement begins: until the next [`touch`](Self::touch), only the whole
+    /// time counts.
+    pub(crate) fn start_use(&self) {
+        self.last_used_ms.store(IN_USE, Ordering::Relaxed);
+    }
+
     pub(crate) fn touch(&self, now: Duration) {
         self.last_used_ms.store(millis(now), Ordering::Relaxed);
     }
 
     /// Ends it if a limit has passed. From then on it cannot commit.
     pub(crate) fn expire_if_due(&self, now: Duration) -> bool {
-        let idle_since = Duration::from_millis(self.last_used_ms.load(Ordering::Relaxed));
-        let due = now >= self.deadline || now.saturating_sub(idle_since) >= self.idle;
+        let is_idle = match self.last_used_ms.load(Ordering::Relaxed) {
+            IN_USE => false,
+            since => now.saturating_sub(Duration::from_millis(since)) >= self.idle,
+        };
+        let due = now >= self.deadline || is_idle;
         due && self
             .phase
             .compare_exchange(OPEN, EXPIRED, Ordering::AcqRel, Ordering::Acquire)
@@ -263,6 +275,19 @@ mod tests {
         active.touch(39 * MS);
         assert!(!active.expire_if_due(78 * MS), "it was used meanwhile");
         assert!(active.expire_if_due(79 * MS));
+    }
+
+    #[test]
+    fn g9_a_transaction_is_not_idle_while_a_statement_runs() {
+        let fixture = fixture();
+        let active = fixture.begin(1).unwrap();
+        active.start_use();
+        assert!(!active.expire_if_due(99 * MS));
+        active.touch(50 * MS);
+        assert!(!active.expire_if_due(89 * MS) && active.expire_if_due(90 * MS));
+        let active = fixture.begin(1).unwrap();
+        active.start_use();
+        assert!(active.expire_if_due(100 * MS), "the whole time counts all the same");
     }
 
     #[test]

@@ -227,7 +227,8 @@ impl Transaction {
     pub fn write_statement<T>(&mut self, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.begin_statement()?;
         if self.read_only {
-            return Err(Error::new(Code::ReadOnly, "The transaction is read-only"));
+            let refused = Error::new(Code::ReadOnly, "The transaction is read-only");
+            return self.end_statement(Err(refused));
         }
         let mark = self.writes.mark();
         let result = body(self).and_then(|value| {
@@ -246,21 +247,30 @@ impl Transaction {
     fn begin_statement(&mut self) -> Result<()> {
         self.ensure_open()?;
         if self.isolation == Isolation::ReadCommitted && self.active.is_some() {
-            // With writes or guards pending, the registry keeps the older pin,
-            // so that what they were derived from can still be compared at
-            // commit.
-            let nothing_to_compare =
-                self.writes.is_empty() && self.writes.guards().next().is_none();
-            if nothing_to_compare {
-                let newest = self.coordination.view()?;
-                let coordination = &self.coordination;
-                self.view = coordination
-                    .registry()
-                    .move_to(self.id(), || coordination.view().unwrap_or(newest));
-                self.written_since = self.view.revision();
-            } else {
-                self.view = self.coordination.view()?;
-            }
+            self.renew_statement_view()?;
+        }
+        // However long the statement runs or waits, the transaction is not idle.
+        if let Some(active) = &self.active {
+            active.start_use();
+        }
+        Ok(())
+    }
+
+    /// Read committed: each statement sees what is committed when it begins.
+    fn renew_statement_view(&mut self) -> Result<()> {
+        // With writes or guards pending, the registry keeps the older pin,
+        // so that what they were derived from can still be compared at
+        // commit.
+        let nothing_to_compare = self.writes.is_empty() && self.writes.guards().next().is_none();
+        if nothing_to_compare {
+            let newest = self.coordination.view()?;
+            let coordination = &self.coordination;
+            self.view = coordination
+                .registry()
+                .move_to(self.id(), || coordination.view().unwrap_or(newest));
+            self.written_since = self.view.revision();
+        } else {
+            self.view = self.coordination.view()?;
         }
         Ok(())
     }
