@@ -272,6 +272,67 @@ fn g4_two_changes_of_one_definition_conflict_at_every_level() {
     }
 }
 
+/// No new id is needed for it, so that nothing but the definition itself can tell.
+#[test]
+fn g4_two_drops_of_indexes_of_one_bucket_conflict_at_every_level() {
+    for isolation in Isolation::ALL {
+        let (bench, _) = bench();
+        commit(&bench, |records, tx| {
+            records.create_index(tx, "t", &json!("x"), IndexState::Ready).map(drop)
+        });
+        let error = loser(
+            &bench,
+            isolation,
+            |records, tx| records.drop_index(tx, "t", "g"),
+            |records, tx| records.drop_index(tx, "t", "x"),
+        );
+        assert_eq!(error.code(), Code::Conflict, "{isolation}");
+        let bucket = bench.run(|records, tx| records.bucket(tx, "t")).unwrap();
+        assert!(bucket.index("g").is_some() && bucket.index("x").is_none());
+    }
+}
+
+#[test]
+fn a_definition_that_is_again_what_it_was_is_no_conflict_under_read_committed() {
+    let (bench, _) = bench();
+    let mut tx = bench.begin(Isolation::ReadCommitted);
+    bench.records.drop_index(&mut tx, "t", "g").unwrap();
+    commit(&bench, |records, tx| {
+        records.create_index(tx, "t", &json!("x"), IndexState::Ready).map(drop)
+    });
+    commit(&bench, |records, tx| records.drop_index(tx, "t", "x"));
+    tx.commit(CommitOptions::default()).unwrap();
+    let bucket = bench.run(|records, tx| records.bucket(tx, "t")).unwrap();
+    assert!(bucket.index("g").is_none() && bucket.index("x").is_none());
+    bench.check_clean();
+}
+
+#[test]
+fn a_query_that_is_defined_and_undefined_is_announced() {
+    let (bench, _) = bench();
+    let defined = commit(&bench, |records, tx| {
+        records.define_query(tx, "all", &json!({ "bucket": "t" }), |_| Ok(()))
+    });
+    let undefined = commit(&bench, |records, tx| records.undefine_query(tx, "all"));
+    for (receipt, is_there) in [(defined, true), (undefined, false)] {
+        let changes = &receipt.commit.unwrap().changes;
+        let of: Vec<_> = changes.iter().map(|change| (&*change.bucket, &change.key[..])).collect();
+        assert_eq!(of, [("_queries", &b"all"[..])]);
+        assert_eq!(changes[0].after.is_some(), is_there);
+        assert_eq!(changes[0].before.is_some(), !is_there);
+    }
+}
+
+#[test]
+fn g3_an_index_defined_beside_others_has_the_rows_that_are_there() {
+    let (bench, _) = bench();
+    insert(&bench, "t", json!({ "id": 1, "g": 1, "x": 1 }));
+    commit(&bench, |records, tx| {
+        records.create_index(tx, "t", &json!("x"), IndexState::Ready).map(drop)
+    });
+    bench.check_clean();
+}
+
 #[test]
 fn g3_an_index_that_another_defined_meanwhile_has_what_was_written_before() {
     for isolation in Isolation::ALL {

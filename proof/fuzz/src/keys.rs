@@ -6,8 +6,8 @@
 
 use serde_json::Value;
 use tandem_record::key::{
-    decode, decode_descending, decode_key, decode_part, encode_ascending, encode_descending,
-    encode_key, encode_part, skip, skip_descending, skip_part,
+    decode, decode_descending, decode_key, encode_ascending, encode_descending, encode_key,
+    encode_part, skip, skip_descending, skip_part,
 };
 use tandem_record::value::{compare, equal};
 
@@ -29,6 +29,10 @@ pub fn target(data: &[u8]) {
         }
         in_a_row(values);
     }
+}
+
+fn decode_part(descending: bool, input: &mut &[u8]) -> tandem_base::Result<Value> {
+    if descending { decode_descending(input) } else { decode(input) }
 }
 
 /// Bytes that nobody encoded: an error, or a value whose encoding reads back.

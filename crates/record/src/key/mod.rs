@@ -95,18 +95,10 @@ pub fn encode_part<'a>(value: impl Into<ValueRef<'a>>, descending: bool, out: &m
     if descending { encode_descending(value, out) } else { encode_ascending(value, out) }
 }
 
-/// Reads one part of an index entry.
-///
-/// # Errors
-/// `CORRUPTED` when the bytes are no encoded value; `input` is then unspecified.
-pub fn decode_part(descending: bool, input: &mut &[u8]) -> Result<Value> {
-    if descending { decode_descending(input) } else { decode(input) }
-}
-
 /// Steps over one part of an index entry and returns its bytes.
 ///
 /// # Errors
-/// As [`decode_part`].
+/// `CORRUPTED` when the bytes are no encoded value; `input` is then unspecified.
 pub fn skip_part<'a>(descending: bool, input: &mut &'a [u8]) -> Result<&'a [u8]> {
     if descending { skip_descending(input) } else { skip(input) }
 }
