@@ -324,6 +324,30 @@ fn a_query_that_is_defined_and_undefined_is_announced() {
 }
 
 #[test]
+fn g3_each_value_of_an_array_has_one_entry_however_often_it_is_there() {
+    let (bench, _) = bench();
+    let before = bench.keys_with_prefix(keyspace::INDEX);
+    commit(&bench, |records, tx| {
+        let tags = json!({ "fields": ["tags"], "multi": true });
+        records.create_index(tx, "t", &tags, IndexState::Ready).map(drop)
+    });
+    // Besides: one entry of `g`, one of the order of insertion.
+    let numbers = |tags: Value| {
+        insert(&bench, "t", json!({ "id": 1, "tags": tags }));
+        let entries = bench.keys_with_prefix(keyspace::INDEX) - before - 2;
+        bench.check_clean();
+        commit(&bench, |records, tx| records.delete(tx, "t", &json!(1), None).map(drop));
+        assert_eq!(bench.keys_with_prefix(keyspace::INDEX), before);
+        entries
+    };
+    assert_eq!(numbers(json!([3, 1, 2])), 3);
+    assert_eq!(numbers(json!([2, 1, 2, 3, 1, 1, 3])), 3);
+    assert_eq!(numbers(json!([7, 7])), 1);
+    assert_eq!(numbers(json!([])), 0);
+    assert_eq!(numbers(json!(7)), 1);
+}
+
+#[test]
 fn g3_an_index_defined_beside_others_has_the_rows_that_are_there() {
     let (bench, _) = bench();
     insert(&bench, "t", json!({ "id": 1, "g": 1, "x": 1 }));

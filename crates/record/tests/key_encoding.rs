@@ -117,6 +117,12 @@ fn bytes_that_no_value_has_are_refused() {
         let inverted: Vec<_> = bytes.iter().map(|byte| !byte).collect();
         assert!(decode_descending(&mut &inverted[..]).is_err(), "{bytes:?}");
     }
+    // What no number has is not stepped over either.
+    for bits in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0].map(f64::to_bits) {
+        let ordered = if bits >> 63 == 0 { bits | 1 << 63 } else { !bits };
+        let bytes = [&[0x10][..], &ordered.to_be_bytes(), &[0x80, 0]].concat();
+        assert!(skip(&mut &bytes[..]).is_err(), "{bytes:?}");
+    }
 }
 
 #[test]
