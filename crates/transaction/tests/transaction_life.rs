@@ -354,6 +354,29 @@ fn waits_for_locks_are_counted_by_how_they_end() {
     assert_eq!(counted(), (1, 1, 1));
 }
 
+#[test]
+fn the_time_that_a_transaction_was_open_is_recorded_once_however_it_ends() {
+    type End = fn(&mut Transaction);
+    let ends: [End; 4] =
+        [|tx| drop(commit(tx).unwrap()), |tx| tx.rollback(), |tx| tx.abort(), |_| ()];
+    for end in ends {
+        let store = Store::new();
+        let mut tx = store.begin(Isolation::Serializable);
+        put(&mut tx, 1, Some("a")).unwrap();
+        store.clock.advance(ms(5));
+        end(&mut tx);
+        // Being over, it ends no second time.
+        if !tx.is_open() {
+            store.clock.advance(ms(5));
+            tx.abort();
+            tx.rollback();
+        }
+        drop(tx);
+        let open = store.coordination.statistics().timings().transaction_time;
+        assert_eq!((open.count(), open.sum()), (1, 5_000_000), "nanoseconds");
+    }
+}
+
 /// What `tx` sees and is told after it has waited for the lock on row 1, which
 /// another has changed meanwhile, together with row 3, or not.
 fn after_a_wait(isolation: Isolation, reads: bool, changed: &[u8]) -> Result<u64, Code> {

@@ -97,7 +97,7 @@ impl Outcome {
     /// The group's one batch.
     pub(super) fn batch(&self) -> WriteBatch {
         // And the two revisions, and a reserved one.
-        let operations = self.commits.len() + self.decided.pending.len() + 3;
+        let operations: usize = [self.commits.len(), self.decided.pending.len(), 3].iter().sum();
         let mut batch = WriteBatch::with_capacity(operations);
         for (commit, encoded) in self.commits.iter().zip(&self.log) {
             batch.put(keyspace::log_key(commit.revision), encoded.clone());
@@ -300,6 +300,7 @@ mod tests {
     use tandem_storage::{Durability, MemoryStorage, Storage};
 
     use super::*;
+    use crate::commit::Change;
 
     type Rows = Vec<(Bytes, Bytes)>;
 
@@ -335,7 +336,7 @@ mod tests {
         }
         storage.write(batch, Durability::Sync).expect("in memory");
         let view = Arc::new(View::new(1, 1, storage.snapshot().expect("in memory")));
-        let revisions = Revisions { last: 2, schema: 1 };
+        let revisions = Revisions { last: 2, schema: 5 };
         let before = Decided { number: 1, start: revisions, now: revisions, pending: before };
         let mut section = Section::new(2, view, Some(Arc::new(before)), 0);
         section.pending = pending;
@@ -351,7 +352,7 @@ mod tests {
             let row = rows.iter().find(|(at, _)| *at == key(n)).map(|(_, value)| value.clone());
             assert_eq!(state.get(&key(n)).unwrap(), row, "{n}");
         }
-        assert_eq!((state.revision(), state.schema_revision()), (2, 1));
+        assert_eq!((state.revision(), state.schema_revision()), (2, 5));
         for (start, end) in [(0, 27), (4, 20), (9, 10), (13, 13), (20, 5)] {
             let range = KeyRange::new(key(start), key(end));
             let mut expected: Rows =
@@ -362,6 +363,31 @@ mod tests {
                 expected.reverse();
             }
         }
+    }
+
+    #[test]
+    fn the_log_is_longer_by_what_the_batch_writes_to_it() {
+        let (mut section, _) = states();
+        let mut recent = RecentCommits::new(0, usize::MAX);
+        let mut state = section.deciding(&mut recent);
+        for n in 1..=2 {
+            let after = Some(Bytes::from(vec![b'x'; 10 * n]));
+            let change = Change { bucket: "t".into(), key: key(n), before: None, after };
+            let derived = Derived {
+                writes: vec![(key(n), Some("row".into()))],
+                changes: vec![change],
+                record_changes: 1,
+            };
+            let stamp = state.stamp(7);
+            state.append(stamp, derived, &CommitOptions::default());
+        }
+        let outcome = section.close();
+        let batch = outcome.batch();
+        let logged = batch.operations().iter().filter(|it| it.key()[0] == keyspace::LOG);
+        let sizes: Vec<_> =
+            logged.map(|it| it.key().len() + it.value().map_or(0, Bytes::len)).collect();
+        assert_eq!(sizes.len(), 2);
+        assert_eq!(outcome.log_bytes(), sizes.iter().sum::<usize>() as u64);
     }
 
     #[test]
