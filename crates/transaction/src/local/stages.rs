@@ -48,8 +48,9 @@ enum Verdict {
 }
 
 /// Revisions that are reserved at a time: one buffered commit in so many is
-/// synced, and so many revisions are left out when the store is opened again.
-const RESERVE: u64 = 1 << 16;
+/// synced, and so many revisions are left out when the store is opened again. A
+/// test uses a small one up.
+pub(super) const RESERVE: u64 = if cfg!(test) { 1 << 8 } else { 1 << 16 };
 
 /// A group on its way through the stages.
 #[derive(Default)]
