@@ -3,9 +3,11 @@
 //!
 //! ```text
 //! groups/   which lines run together, what is compared     one file per group
-//! workload  one step of a client
+//! workload  what a client does in a round
 //! measure   interleaved rounds of closed-loop clients
+//! delivery  commits on their way to those who follow them
 //! peers/    how each store does the work                   one file per peer
+//! process   processor time; peers that are processes
 //! data      the records and transfers they all hold
 //! report    tables, ratios, JSON
 //! ```
@@ -13,10 +15,14 @@
 //! A new peer is a file that implements `Peer` and `Client`; a new group is a
 //! file that implements `Group`; a new kind of step is a `Workload` with, if no
 //! peer can do it yet, one more method of `Client`.
+//!
+//! A server that is measured is this program again, started with `serve` (it is
+//! the `tandem` command then) or `loopback`.
 
 #![expect(clippy::disallowed_methods, reason = "it measures time with threads and files")]
 
 mod data;
+mod delivery;
 mod groups;
 mod measure;
 /// As in the `tandem` command; for everything here that is Rust.
@@ -24,13 +30,16 @@ mod measure;
 mod memory;
 mod peer;
 mod peers;
+mod process;
 mod random;
+mod relay;
 mod report;
 mod slow_disk;
 mod statistics;
 mod workload;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
@@ -61,6 +70,9 @@ struct Arguments {
     /// Clients of the lines with many.
     #[arg(long, default_value_t = 64)]
     clients: usize,
+    /// Those who follow the changes of a server.
+    #[arg(long, default_value_t = 1_000)]
+    subscribers: usize,
     /// Measure only the lines of this name, for example to profile them; may be
     /// given several times.
     #[arg(long)]
@@ -74,14 +86,23 @@ struct Arguments {
     json: Option<PathBuf>,
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     memory::keep_for_reuse();
+    match std::env::args().nth(1).as_deref() {
+        Some("serve") => Ok(tandem_cli::run()),
+        Some("loopback") => peers::loopback::serve().map(|()| ExitCode::SUCCESS),
+        _ => run().map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn run() -> Result<()> {
     let mut arguments = Arguments::parse();
     if arguments.smoke {
         arguments.rounds = 1;
         arguments.milliseconds = 20;
         arguments.records = 400;
         arguments.clients = 4;
+        arguments.subscribers = 20;
     }
     let groups = choose(&arguments.groups)?;
     let parent = arguments.directory.clone().unwrap_or_else(std::env::temp_dir);
@@ -106,7 +127,8 @@ fn main() -> Result<()> {
         // Removed after each group, however it ends.
         let directory = tempfile::Builder::new().prefix("tandem-bench").tempdir_in(&parent)?;
         let path = directory.path().to_owned();
-        let report = group.run(&Context::new(plan.clone(), data, arguments.clients, path))?;
+        let Arguments { clients, subscribers, .. } = arguments;
+        let report = group.run(&Context::new(plan.clone(), data, clients, subscribers, path))?;
         println!("{}", report.to_text());
         reports.push(report.to_json());
     }
@@ -118,6 +140,7 @@ fn main() -> Result<()> {
             "rounds": plan.rounds,
             "millisecondsPerRound": arguments.milliseconds,
             "manyClients": arguments.clients,
+            "subscribers": arguments.subscribers,
             "smoke": arguments.smoke,
             "groups": reports,
         });

@@ -14,6 +14,10 @@
 //! fill their allocator's pages with zeros, which costs more processor time than
 //! thousands of transfers and is none of the peer's. For the same reason a
 //! histogram has its final size before the round begins.
+//!
+//! A client is a thread. What it does in its [`Part`] of a round is its
+//! workload's: one step after the other, or several at once, each of which keeps
+//! its own [`Lap`].
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Barrier};
@@ -22,6 +26,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::peer::{Peer, Result};
+use crate::process;
 use crate::random::Random;
 use crate::workload::Workload;
 
@@ -55,9 +60,11 @@ pub struct Measured {
     pub steps: u64,
     /// Attempts beyond the first.
     pub retries: u64,
-    /// Processor time of the whole process per step, background threads
+    /// Processor time of the peer's whole process per step, background threads
     /// included. Unlike a rate it hardly depends on what else the machine does.
     pub cpu_per_step: Duration,
+    /// The same of this process: where the peer is another one, of the clients.
+    pub own_cpu_per_step: Duration,
 }
 
 /// Runs every line in every round.
@@ -73,9 +80,10 @@ pub fn measure(lines: &[Line], plan: &Plan) -> Result<Vec<Measured>> {
             steps: 0,
             retries: 0,
             cpu_per_step: Duration::ZERO,
+            own_cpu_per_step: Duration::ZERO,
         });
     }
-    let mut spent = vec![(Duration::ZERO, 0); lines.len()];
+    let mut spent = vec![(Duration::ZERO, Duration::ZERO, 0); lines.len()];
     for round in 0..=plan.rounds {
         let mut order: Vec<usize> = (0..lines.len()).collect();
         if round % 2 == 0 {
@@ -86,48 +94,70 @@ pub fn measure(lines: &[Line], plan: &Plan) -> Result<Vec<Measured>> {
             let seed = (round * lines.len() + number) as u64;
             let outcome = run(&lines[number], plan.round, seed)?;
             let measured = &mut measured[number];
-            measured.steps += outcome.steps;
+            let tally = outcome.tally;
+            measured.steps += tally.steps;
             if round > 0 {
                 spent[number].0 += outcome.cpu;
-                spent[number].1 += outcome.latency.len();
+                spent[number].1 += outcome.own_cpu;
+                spent[number].2 += tally.latency.len();
                 measured.rates.push(outcome.rate);
-                measured.retries += outcome.retries;
-                measured.latency.add(outcome.latency)?;
+                measured.retries += tally.retries;
+                measured.latency.add(tally.latency)?;
             }
         }
     }
-    for (measured, (cpu, steps)) in measured.iter_mut().zip(spent) {
-        measured.cpu_per_step = cpu.div_f64(f64::max(steps as f64, 1.0));
+    for (measured, (cpu, own_cpu, steps)) in measured.iter_mut().zip(spent) {
+        let steps = f64::max(steps as f64, 1.0);
+        measured.cpu_per_step = cpu.div_f64(steps);
+        measured.own_cpu_per_step = own_cpu.div_f64(steps);
     }
     Ok(measured)
 }
 
 struct Outcome {
     rate: f64,
+    tally: Tally,
+    cpu: Duration,
+    own_cpu: Duration,
+}
+
+/// What one client did in a round, or all of them.
+pub struct Tally {
     latency: Histogram<u64>,
     steps: u64,
     retries: u64,
-    cpu: Duration,
 }
 
-impl Outcome {
+impl Tally {
     fn nothing() -> Result<Self> {
-        Ok(Self { rate: 0.0, latency: histogram()?, steps: 0, retries: 0, cpu: Duration::ZERO })
+        Ok(Self { latency: histogram()?, steps: 0, retries: 0 })
+    }
+
+    fn add(&mut self, other: Self) -> Result<()> {
+        self.steps += other.steps;
+        self.retries += other.retries;
+        self.latency.add(other.latency)?;
+        Ok(())
     }
 }
 
 /// Nanoseconds up to a minute, to three digits. Does not grow while recording.
-fn histogram() -> Result<Histogram<u64>> {
+pub fn histogram() -> Result<Histogram<u64>> {
     Ok(Histogram::new_with_max(60_000_000_000, 3)?)
 }
 
 /// What the clients of a round are doing; at first they warm up.
 #[derive(Default)]
-struct Phase(AtomicU8);
+pub struct Round(AtomicU8);
 
-impl Phase {
+impl Round {
     const COUNTING: u8 = 1;
     const OVER: u8 = 2;
+
+    /// Whether no further step is to begin.
+    pub fn is_over(&self) -> bool {
+        self.is(Self::OVER)
+    }
 
     fn set(&self, phase: u8) {
         self.0.store(phase, Ordering::Relaxed);
@@ -138,71 +168,113 @@ impl Phase {
     }
 }
 
-/// A step counts when it begins and ends while the round is counting.
+/// One step, from its beginning. It counts when it begins and ends while the
+/// round is counting.
+pub struct Lap {
+    start: Instant,
+    counts: bool,
+}
+
+impl Lap {
+    pub fn begin(round: &Round) -> Self {
+        Self { start: Instant::now(), counts: round.is(Round::COUNTING) }
+    }
+
+    /// Ends it after so many attempts beyond the first, and begins the next.
+    #[must_use]
+    pub fn end(self, retries: u64, round: &Round, tally: &mut Tally) -> Self {
+        tally.steps += 1;
+        let next = Self::begin(round);
+        if self.counts && next.counts {
+            tally.latency.saturating_record(nanoseconds(next.start - self.start));
+            tally.retries += retries;
+        }
+        next
+    }
+}
+
+/// One client's part in a round.
+pub struct Part<'a> {
+    pub random: Random,
+    pub round: &'a Round,
+    pub tally: Tally,
+}
+
+impl Part<'_> {
+    /// Steps until the round is over, one after the other; each answers how often
+    /// it had to be tried again.
+    pub fn one_by_one(&mut self, mut step: impl FnMut(&mut Random) -> Result<u64>) -> Result<()> {
+        let mut lap = Lap::begin(self.round);
+        while !self.round.is_over() {
+            let retries = step(&mut self.random)?;
+            lap = lap.end(retries, self.round, &mut self.tally);
+        }
+        Ok(())
+    }
+}
+
 fn run(line: &Line, length: Duration, seed: u64) -> Result<Outcome> {
-    let (phase, ready) = (Phase::default(), Barrier::new(line.clients + 1));
+    let (round, ready) = (Round::default(), Barrier::new(line.clients + 1));
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..line.clients)
             .map(|number| {
-                let (phase, ready) = (&phase, &ready);
+                let (round, ready) = (&round, &ready);
                 scope.spawn(move || {
-                    client(line, seed.wrapping_mul(1_000) + number as u64, phase, ready)
+                    client(line, seed.wrapping_mul(1_000) + number as u64, round, ready)
                 })
             })
             .collect();
         ready.wait();
         std::thread::sleep(length / 2);
-        phase.set(Phase::COUNTING);
-        let (start, cpu) = (Instant::now(), processor_time());
+        round.set(Round::COUNTING);
+        let spent = || (line.peer.processor_time(), process::own_processor_time());
+        let (start, before) = (Instant::now(), spent());
         std::thread::sleep(length);
-        phase.set(Phase::OVER);
-        let (elapsed, cpu) = (start.elapsed(), processor_time().saturating_sub(cpu));
-        let mut total = Outcome::nothing()?;
+        round.set(Round::OVER);
+        let (elapsed, after) = (start.elapsed(), spent());
+        let mut tally = Tally::nothing()?;
         for thread in threads {
             let one = thread.join().map_err(|_| format!("a client of {} panicked", line.label))?;
-            let one = one.map_err(|error| format!("{}: {error}", line.label))?;
-            total.steps += one.steps;
-            total.retries += one.retries;
-            total.latency.add(one.latency)?;
+            tally.add(one.map_err(|error| format!("{}: {error}", line.label))?)?;
         }
-        total.cpu = cpu;
-        total.rate = total.latency.len() as f64 / elapsed.as_secs_f64();
-        Ok(total)
+        Ok(Outcome {
+            rate: tally.latency.len() as f64 / elapsed.as_secs_f64(),
+            tally,
+            cpu: after.0.saturating_sub(before.0),
+            own_cpu: after.1.saturating_sub(before.1),
+        })
     })
 }
 
-fn client(line: &Line, seed: u64, phase: &Phase, ready: &Barrier) -> Result<Outcome> {
+fn client(line: &Line, seed: u64, round: &Round, ready: &Barrier) -> Result<Tally> {
     let connected = line.peer.connect();
-    let mut random = Random::new(seed);
-    let mut outcome = Outcome::nothing()?;
+    let mut part = Part { random: Random::new(seed), round, tally: Tally::nothing()? };
     ready.wait();
     let mut client = connected?;
-    let (mut start, mut counts) = (Instant::now(), false);
-    while !phase.is(Phase::OVER) {
-        let retries = line.workload.step(&mut *client, &mut random)?;
-        outcome.steps += 1;
-        let end = Instant::now();
-        if counts && phase.is(Phase::COUNTING) {
-            outcome.latency.saturating_record(nanoseconds(end - start));
-            outcome.retries += retries;
-        }
-        counts = phase.is(Phase::COUNTING);
-        start = end;
-    }
-    Ok(outcome)
+    line.workload.run(&mut *client, &mut part)?;
+    Ok(part.tally)
 }
 
-/// What this process has used so far; nothing where `/proc` does not tell.
-fn processor_time() -> Duration {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name in parentheses may hold spaces; after it, fields 12 and 13 are
-    // the ticks in user and kernel mode, of which there are 100 a second.
-    let after_name = text.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks = after_name.split_whitespace().skip(11).take(2);
-    let ticks: u64 = ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 10)
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
+pub fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_counts_when_it_begins_and_ends_while_the_round_counts() {
+        let (round, mut tally) = (Round::default(), Tally::nothing().unwrap());
+        let lap = Lap::begin(&round);
+        round.set(Round::COUNTING);
+        let lap = lap.end(1, &round, &mut tally);
+        assert_eq!((tally.latency.len(), tally.retries), (0, 0), "began in the warm-up");
+        let lap = lap.end(2, &round, &mut tally);
+        assert_eq!((tally.latency.len(), tally.retries), (1, 2));
+        round.set(Round::OVER);
+        let _ = lap.end(4, &round, &mut tally);
+        assert_eq!((tally.latency.len(), tally.retries), (1, 2), "ended after the round");
+        assert_eq!(tally.steps, 3);
+    }
 }

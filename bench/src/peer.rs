@@ -4,7 +4,12 @@
 //! the way that suits it best, and says so at the top of its file. A peer that
 //! cannot do an operation leaves it out, and no group asks it for it.
 
+use std::time::Duration;
+
 use crate::data::Transfer;
+use crate::measure::Part;
+use crate::process;
+use crate::workload::Requests;
 
 /// Errors end a run; nobody handles them.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -22,6 +27,24 @@ pub trait Peer: Send + Sync {
     fn count(&self) -> Result<Option<u64>> {
         Ok(None)
     }
+
+    /// The processor time that it has used so far: this process's, unless the
+    /// peer is a process of its own.
+    fn processor_time(&self) -> Duration {
+        process::own_processor_time()
+    }
+}
+
+/// What a server is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// A record by its key.
+    Get,
+    /// A new record.
+    Insert,
+    /// A record by its key, an update of another, and a new record, in one
+    /// transaction.
+    Batch,
 }
 
 /// How a record is handed to the caller.
@@ -50,5 +73,10 @@ pub trait Client: Send {
     /// many there were.
     fn read_city(&mut self, _city: &str, _limit: usize, _form: Form) -> Result<usize> {
         Err("this peer reads nothing by an index".into())
+    }
+
+    /// Makes requests until the round is over, several at once.
+    fn requests(&mut self, _requests: &Requests, _part: &mut Part<'_>) -> Result<()> {
+        Err("this peer is no server".into())
     }
 }

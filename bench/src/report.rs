@@ -13,6 +13,7 @@ pub struct Report {
     pub about: &'static str,
     pub measured: Vec<Measured>,
     pub ratios: Vec<Ratio>,
+    pub bounds: Vec<Bound>,
     /// Figures that are not rates: bytes per transfer, shares of time.
     pub notes: Vec<String>,
 }
@@ -25,17 +26,24 @@ pub struct Ratio {
     pub spread: Spread,
 }
 
+/// A figure that is to stay below another.
+pub struct Bound {
+    pub what: String,
+    pub value: f64,
+    pub unit: &'static str,
+    pub target: f64,
+}
+
 impl Report {
     pub fn new(group: &'static str, about: &'static str, mut measured: Vec<Measured>) -> Self {
         measured.retain(|line| !line.rates.is_empty()); // Some may have been left out.
-        Self { group, about, measured, ratios: Vec::new(), notes: Vec::new() }
+        Self { group, about, measured, ratios: Vec::new(), bounds: Vec::new(), notes: Vec::new() }
     }
 
     /// Compares two lines by label; nothing happens if one was not measured.
     #[must_use]
     pub fn ratio(mut self, of: &str, over: &str, target: Option<f64>) -> Self {
-        let find = |label: &str| self.measured.iter().find(|line| line.label == label);
-        if let (Some(top), Some(bottom)) = (find(of), find(over)) {
+        if let (Some(top), Some(bottom)) = (self.line(of), self.line(over)) {
             let rounds: Vec<f64> =
                 top.rates.iter().zip(&bottom.rates).map(|(a, b)| a / b).collect();
             let spread = Spread::of(&rounds);
@@ -44,12 +52,29 @@ impl Report {
         self
     }
 
+    /// The line of this label, if it was measured.
+    pub fn line(&self, label: &str) -> Option<&Measured> {
+        self.measured.iter().find(|line| line.label == label)
+    }
+
+    /// What is at most `target` when all is well.
+    #[must_use]
+    pub fn at_most(
+        mut self,
+        what: impl Into<String>,
+        value: f64,
+        unit: &'static str,
+        target: f64,
+    ) -> Self {
+        self.bounds.push(Bound { what: what.into(), value, unit, target });
+        self
+    }
+
     /// What `times` the rate of the line `over` would leave for one step in
     /// processor time, beside what the other lines took of it.
     #[must_use]
     pub fn processor_bound(mut self, times: f64, over: &str, others: &[&str]) -> Self {
-        let find = |label: &str| self.measured.iter().find(|line| line.label == label);
-        let Some(slower) = find(over) else { return self };
+        let Some(slower) = self.line(over) else { return self };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let rate = Spread::of(&slower.rates).median;
         let micros = |line: &Measured| line.cpu_per_step.as_nanos() as f64 / 1_000.0;
@@ -60,7 +85,7 @@ impl Report {
             cores as f64 * 1e6 / (rate * times),
             micros(slower),
         );
-        for line in others.iter().filter_map(|label| find(label)) {
+        for line in others.iter().filter_map(|label| self.line(label)) {
             let most = cores as f64 * 1e6 / micros(line);
             let _ = write!(
                 note,
@@ -118,7 +143,7 @@ impl Report {
             }
             out.push('\n');
         }
-        if !self.ratios.is_empty() {
+        if !self.ratios.is_empty() || !self.bounds.is_empty() {
             out.push('\n');
         }
         for ratio in &self.ratios {
@@ -136,6 +161,17 @@ impl Report {
             }
             out.push('\n');
         }
+        for bound in &self.bounds {
+            let _ = writeln!(
+                out,
+                "{:<70} {:>7.2} {}  target at most {}: {}",
+                bound.what,
+                bound.value,
+                bound.unit,
+                bound.target,
+                if bound.met() { "met" } else { "MISSED" }
+            );
+        }
         for note in &self.notes {
             let _ = write!(out, "\n{note}");
         }
@@ -148,7 +184,24 @@ impl Report {
             "about": self.about,
             "lines": self.measured.iter().map(line_to_json).collect::<Vec<_>>(),
             "ratios": self.ratios.iter().map(Ratio::to_json).collect::<Vec<_>>(),
+            "bounds": self.bounds.iter().map(Bound::to_json).collect::<Vec<_>>(),
             "notes": self.notes,
+        })
+    }
+}
+
+impl Bound {
+    fn met(&self) -> bool {
+        self.value <= self.target
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "what": self.what,
+            "value": self.value,
+            "unit": self.unit,
+            "target": self.target,
+            "met": self.met(),
         })
     }
 }
@@ -186,5 +239,6 @@ fn line_to_json(line: &Measured) -> Value {
         },
         "retries": line.retries,
         "cpuNanosecondsPerStep": line.cpu_per_step.as_nanos() as u64,
+        "ownCpuNanosecondsPerStep": line.own_cpu_per_step.as_nanos() as u64,
     })
 }

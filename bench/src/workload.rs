@@ -1,15 +1,22 @@
-//! What one step of a client is.
+//! What the clients of a line do.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::data::{ACCOUNTS_PER_CITY, DataSet, Transfer};
-use crate::peer::{Client, Form, Result};
+use crate::measure::Part;
+use crate::peer::{Client, Form, Request, Result};
 use crate::random::Random;
 
 /// A stream of equal steps, shared by all clients of a line.
 pub trait Workload: Send + Sync {
-    /// Does one step. Returns how often it had to be tried again.
-    fn step(&self, client: &mut dyn Client, random: &mut Random) -> Result<u64>;
+    /// Does steps until the round is over.
+    fn run(&self, client: &mut dyn Client, part: &mut Part<'_>) -> Result<()>;
+
+    /// The records that a step leaves behind.
+    fn records_per_step(&self) -> u64 {
+        0
+    }
 }
 
 /// Two updates and one insert per step.
@@ -30,9 +37,15 @@ impl Transfers {
 }
 
 impl Workload for Transfers {
-    fn step(&self, client: &mut dyn Client, random: &mut Random) -> Result<u64> {
-        let serial = self.next.fetch_add(1, Ordering::Relaxed);
-        client.transfer(&Transfer::new(&self.data, serial, random))
+    fn run(&self, client: &mut dyn Client, part: &mut Part<'_>) -> Result<()> {
+        part.one_by_one(|random| {
+            let serial = self.next.fetch_add(1, Ordering::Relaxed);
+            client.transfer(&Transfer::new(&self.data, serial, random))
+        })
+    }
+
+    fn records_per_step(&self) -> u64 {
+        1
     }
 }
 
@@ -43,12 +56,14 @@ pub struct PointReads {
 }
 
 impl Workload for PointReads {
-    fn step(&self, client: &mut dyn Client, random: &mut Random) -> Result<u64> {
-        let id = DataSet::id(random.below(self.data.len()));
-        match client.read(&id, self.form)? {
-            0 => Err(format!("record {id} is missing").into()),
-            _ => Ok(0),
-        }
+    fn run(&self, client: &mut dyn Client, part: &mut Part<'_>) -> Result<()> {
+        part.one_by_one(|random| {
+            let id = DataSet::id(random.below(self.data.len()));
+            match client.read(&id, self.form)? {
+                0 => Err(format!("record {id} is missing").into()),
+                _ => Ok(0),
+            }
+        })
     }
 }
 
@@ -59,11 +74,44 @@ pub struct IndexReads {
 }
 
 impl Workload for IndexReads {
-    fn step(&self, client: &mut dyn Client, random: &mut Random) -> Result<u64> {
-        let city = DataSet::city(random.below(self.data.cities()));
-        match client.read_city(&city, ACCOUNTS_PER_CITY, self.form)? {
-            ACCOUNTS_PER_CITY => Ok(0),
-            found => Err(format!("{city} has {found} records").into()),
+    fn run(&self, client: &mut dyn Client, part: &mut Part<'_>) -> Result<()> {
+        part.one_by_one(|random| {
+            let city = DataSet::city(random.below(self.data.cities()));
+            match client.read_city(&city, ACCOUNTS_PER_CITY, self.form)? {
+                ACCOUNTS_PER_CITY => Ok(0),
+                found => Err(format!("{city} has {found} records").into()),
+            }
+        })
+    }
+}
+
+/// One request to a server per step, several of each client under way at once.
+pub struct Requests {
+    pub data: DataSet,
+    pub request: Request,
+    pub in_flight: usize,
+    /// The serial number of the next new record; shared by all that write to the
+    /// same store.
+    pub next: Arc<AtomicU64>,
+}
+
+impl Requests {
+    /// What the next request that writes is about.
+    pub fn draw(&self, random: &mut Random) -> Transfer {
+        let serial = self.next.fetch_add(1, Ordering::Relaxed);
+        Transfer::new(&self.data, serial, random)
+    }
+}
+
+impl Workload for Requests {
+    fn run(&self, client: &mut dyn Client, part: &mut Part<'_>) -> Result<()> {
+        client.requests(self, part)
+    }
+
+    fn records_per_step(&self) -> u64 {
+        match self.request {
+            Request::Get => 0,
+            Request::Insert | Request::Batch => 1,
         }
     }
 }

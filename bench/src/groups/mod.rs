@@ -4,6 +4,7 @@ mod index_read;
 mod point_read;
 mod profile;
 mod reading;
+mod socket;
 mod transfer;
 
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Box<dyn Group>> {
         Box::new(transfer::Relaxed),
         Box::new(point_read::PointRead),
         Box::new(index_read::IndexRead),
+        Box::new(socket::Socket),
         Box::new(profile::Profile),
     ]
 }
@@ -41,13 +43,21 @@ pub struct Context {
     pub data: DataSet,
     /// The clients of the lines with many.
     pub many: usize,
+    /// Who follows the changes of a server.
+    pub subscribers: usize,
     directory: PathBuf,
     opened: AtomicUsize,
 }
 
 impl Context {
-    pub fn new(plan: Plan, data: DataSet, many: usize, directory: PathBuf) -> Self {
-        Self { plan, data, many, directory, opened: AtomicUsize::new(0) }
+    pub fn new(
+        plan: Plan,
+        data: DataSet,
+        many: usize,
+        subscribers: usize,
+        directory: PathBuf,
+    ) -> Self {
+        Self { plan, data, many, subscribers, directory, opened: AtomicUsize::new(0) }
     }
 
     /// A new, empty directory; all are on the same file system.
@@ -59,7 +69,7 @@ impl Context {
     }
 }
 
-/// Every acknowledged transfer must have left its record in its store.
+/// Every acknowledged write must have left its record in its store.
 fn check_counts(lines: &[Line], measured: &[Measured], loaded: usize) -> Result<()> {
     for line in lines {
         let Some(found) = line.peer.count()? else { continue };
@@ -67,7 +77,9 @@ fn check_counts(lines: &[Line], measured: &[Measured], loaded: usize) -> Result<
             .iter()
             .zip(measured)
             .filter(|(other, _)| std::sync::Arc::ptr_eq(&other.peer, &line.peer));
-        let expected = loaded as u64 + same.map(|(_, measured)| measured.steps).sum::<u64>();
+        let written =
+            same.map(|(other, measured)| measured.steps * other.workload.records_per_step());
+        let expected = loaded as u64 + written.sum::<u64>();
         if found != expected {
             return Err(format!("{}: {found} records, not {expected}", line.label).into());
         }

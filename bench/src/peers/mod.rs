@@ -2,7 +2,9 @@
 
 pub mod engine;
 mod gathering;
+pub mod loopback;
 pub mod raw;
+pub mod served;
 pub mod sqlite;
 pub mod tandem;
 pub mod watched;

@@ -206,7 +206,11 @@ impl Changes {
         let event = std::task::ready!(self.events.poll_recv(context));
         if let Some(event) = &event {
             self.revision = event.revision().unwrap_or(self.revision);
-            self.client.link.drained.notify_one();
+            // While less than half is taken, nobody waits for room: see
+            // `Interest::has_room`.
+            if self.events.capacity() <= self.events.max_capacity().div_ceil(2) {
+                self.client.link.drained.notify_one();
+            }
         }
         Poll::Ready(event)
     }

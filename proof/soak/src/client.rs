@@ -1,4 +1,8 @@
-//! A client that keeps its socket alive and may lose it at any time.
+//! The two kinds of clients.
+//!
+//! Who means well uses `tandem-client`, as applications do ([`connect`]). Who
+//! leaves without a word, does not read, or sends what no client should, has a
+//! socket in its own hands: [`Client`].
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -13,6 +17,28 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// An answer that takes longer than this never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Connects as applications do.
+///
+/// # Errors
+/// When there is no server to connect to.
+pub async fn connect(address: SocketAddr) -> tandem_client::Result<tandem_client::Client> {
+    in_time(tandem_client::Client::connect(&format!("ws://{address}/"))).await
+}
+
+/// What `work` answers.
+///
+/// # Panics
+/// When it takes a minute: a hang.
+pub async fn in_time<T>(work: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, work).await.expect("an answer in time")
+}
+
+/// Whether the request failed because the socket was lost, which may happen.
+#[must_use]
+pub fn is_lost(error: &tandem_client::Error) -> bool {
+    error.code() == tandem_client::CONNECTION_LOST
+}
 
 /// The socket is gone.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +64,7 @@ impl Failure {
     }
 }
 
-/// See the [module](self).
+/// A socket that is kept alive, and may be lost at any time.
 #[derive(Debug)]
 pub struct Client {
     pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::client::Client;
+use crate::client::{self, in_time};
 use crate::load::{self, ACCOUNTS, BALANCE, World};
 use crate::sample::Sample;
 use crate::served::Served;
@@ -81,8 +81,8 @@ async fn soak(plan: &Plan) -> Report {
 /// What must be true of the data, and of what the server holds, at the end.
 async fn invariants(world: &World) -> Vec<String> {
     let mut complaints = world.take_complaints();
-    let mut client = Client::connect(world.address).await.expect("the server accepts");
-    let mut ask = async |kind: &str, fields| client.ask(kind, fields).await.expect(kind);
+    let client = client::connect(world.address).await.expect("the server accepts");
+    let ask = async |kind: &str, fields| in_time(client.request(kind, fields)).await.expect(kind);
     let sum = ask("store.sum", json!({ "bucket": "accounts", "field": "balance" })).await;
     if sum != json!(ACCOUNTS * BALANCE) {
         complaints.push(format!("the bank has {sum} instead of {}", ACCOUNTS * BALANCE));

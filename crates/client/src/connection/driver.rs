@@ -43,6 +43,12 @@ pub(crate) struct Driver {
     pending: BTreeMap<u64, Pending>,
     next_interest: u64,
     interests: BTreeMap<u64, Interest>,
+    /// Subscriptions for which something may be due, or all of them: looking
+    /// through all for every push would be quadratic.
+    touched: Vec<u64>,
+    touched_all: bool,
+    /// When the next of them is to be asked for again.
+    next_retry: Option<Instant>,
     by_remote: HashMap<String, u64>,
     /// Frames for the writer.
     out: VecDeque<Message>,
@@ -86,6 +92,9 @@ impl Driver {
             pending: BTreeMap::new(),
             next_interest: 1,
             interests: BTreeMap::new(),
+            touched: Vec::new(),
+            touched_all: false,
+            next_retry: None,
             by_remote: HashMap::new(),
             out: VecDeque::new(),
         }
@@ -129,6 +138,7 @@ impl Driver {
         let mut writing = tokio::spawn(socket::write(sink, frames));
         self.session += 1;
         self.out.clear();
+        self.touched_all = true;
         for (_, call) in std::mem::take(&mut self.waiting) {
             self.call(call);
         }
@@ -157,7 +167,7 @@ impl Driver {
         loop {
             self.attend();
             let patience = self.options.silence * if probed { 2 } else { 1 };
-            let retry = self.interests.values().filter_map(|interest| interest.retry_at).min();
+            let retry = self.next_retry;
             tokio::select! {
                 message = stream.next() => {
                     heard = Instant::now();
@@ -177,7 +187,7 @@ impl Driver {
                     None => return Ended::Closed,
                 },
                 () = told_to_close(&mut self.closing) => return Ended::Closed,
-                () = self.drained.notified() => {}
+                () = self.drained.notified() => self.touched_all = true,
                 () = sleep_until(heard + patience) => {
                     if probed {
                         return Ended::Lost;
@@ -186,7 +196,9 @@ impl Driver {
                     self.out.push_front(Message::Ping(Vec::new().into()));
                     probed = true;
                 }
-                () = sleep_until(retry.unwrap_or(heard)), if retry.is_some() => {}
+                () = sleep_until(retry.unwrap_or(heard)), if retry.is_some() => {
+                    self.touched_all = true;
+                }
             }
         }
     }
@@ -247,6 +259,7 @@ impl Driver {
 
     fn follow(&mut self, interest: Interest) {
         self.interests.insert(self.next_interest, interest);
+        self.touched.push(self.next_interest);
         self.next_interest += 1;
     }
 
@@ -275,29 +288,35 @@ impl Driver {
 
     /// Whatever is due for subscriptions.
     fn attend(&mut self) {
-        let now = Instant::now();
-        let mut due = Vec::new();
-        let mut gone = Vec::new();
-        for (local, interest) in &mut self.interests {
-            if interest.is_abandoned() || (!interest.deliver() && interest.over) {
-                gone.push(*local);
-                continue;
+        let touched = std::mem::take(&mut self.touched);
+        if std::mem::take(&mut self.touched_all) {
+            for local in self.interests.keys().copied().collect::<Vec<_>>() {
+                self.attend_to(local);
             }
-            if interest.paused && interest.has_room() {
-                interest.paused = false;
-            }
-            if interest.is_due(now) {
-                interest.asked = true;
-                interest.retry_at = None;
-                due.push((*local, interest.request()));
+            self.next_retry =
+                self.interests.values().filter_map(|interest| interest.retry_at).min();
+        } else {
+            for local in touched {
+                self.attend_to(local);
             }
         }
-        for (local, (kind, fields)) in due {
-            self.send(kind, &fields, Pending::Interest(local));
-        }
-        for local in gone {
+    }
+
+    fn attend_to(&mut self, local: u64) {
+        let Some(interest) = self.interests.get_mut(&local) else { return };
+        if interest.is_abandoned() || (!interest.deliver() && interest.over) {
             self.leave(local);
             self.interests.remove(&local);
+            return;
+        }
+        if interest.paused && interest.has_room() {
+            interest.paused = false;
+        }
+        if interest.is_due(Instant::now()) {
+            interest.asked = true;
+            interest.retry_at = None;
+            let (kind, fields) = interest.request();
+            self.send(kind, &fields, Pending::Interest(local));
         }
     }
 
@@ -321,6 +340,7 @@ impl Driver {
             return;
         };
         interest.asked = false;
+        self.touched.push(local);
         match result {
             Ok(data) => {
                 interest.accepted(data);
@@ -337,7 +357,9 @@ impl Driver {
                         self.options.longest_wait,
                         interest.failures,
                     );
-                    interest.retry_at = Some(Instant::now() + wait);
+                    let at = Instant::now() + wait;
+                    interest.retry_at = Some(at);
+                    self.next_retry = Some(self.next_retry.map_or(at, |next| next.min(at)));
                 }
             }
         }
@@ -347,6 +369,7 @@ impl Driver {
         let remote = frame["subscriptionId"].as_str().unwrap_or_default();
         let Some(&local) = self.by_remote.get(remote) else { return };
         let Some(interest) = self.interests.get_mut(&local) else { return };
+        self.touched.push(local);
         match interest.pushed(frame["data"].take()) {
             After::Nothing => {}
             After::Again => {

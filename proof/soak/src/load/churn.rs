@@ -4,27 +4,23 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Did, World, connect};
-use crate::client::Failure;
+use super::{Did, World, application};
+use crate::client::{in_time, is_lost};
 use crate::dice::Dice;
 
 /// Keys that are written again and again.
 const KEYS: u64 = 2_000;
 
 pub(super) async fn churn(world: Arc<World>, mut dice: Dice) {
-    while let Some(mut client) = connect(&world).await {
-        while world.goes_on() {
-            let (kind, fields) = write(&mut dice);
-            match client.ask(kind, fields).await {
-                Ok(_) => world.did(Did::Churned),
-                Err(Failure::Gone) => break,
-                // The other churner was faster.
-                Err(failure)
-                    if ["NOT_FOUND", "ALREADY_EXISTS", "CONFLICT"]
-                        .iter()
-                        .any(|code| failure.is(code)) => {}
-                Err(failure) => world.complain(format!("{kind}: {failure:?}")),
-            }
+    let Some(client) = application(&world).await else { return };
+    while world.goes_on() {
+        let (kind, fields) = write(&mut dice);
+        match in_time(client.request(kind, fields)).await {
+            Ok(_) => world.did(Did::Churned),
+            Err(error) if is_lost(&error) => {}
+            // The other churner was faster.
+            Err(error) if ["NOT_FOUND", "ALREADY_EXISTS", "CONFLICT"].contains(&error.code()) => {}
+            Err(error) => world.complain(format!("{kind}: {error:?}")),
         }
     }
 }
@@ -61,41 +57,36 @@ fn write(dice: &mut Dice) -> (&'static str, Value) {
 
 /// Leaves records that expire.
 pub(super) async fn visit(world: Arc<World>, mut dice: Dice) {
-    while let Some(mut client) = connect(&world).await {
-        while world.goes_on() {
-            let data = json!({ "page": dice.below(100) });
-            match client.ask("store.insert", json!({ "bucket": "sessions", "data": data })).await {
-                Ok(_) => world.did(Did::Visits),
-                Err(Failure::Gone) => break,
-                Err(failure) => world.complain(format!("a visit: {failure:?}")),
-            }
+    let Some(client) = application(&world).await else { return };
+    while world.goes_on() {
+        let visit = json!({ "page": dice.below(100) });
+        match in_time(client.bucket("sessions").insert(visit)).await {
+            Ok(_) => world.did(Did::Visits),
+            Err(error) if is_lost(&error) => {}
+            Err(error) => world.complain(format!("a visit: {error:?}")),
         }
     }
 }
 
 /// Builds indexes online under all this, reads through them, drops them.
 pub(super) async fn build(world: Arc<World>) {
-    while let Some(mut client) = connect(&world).await {
-        while world.goes_on() {
-            let index = json!({ "name": "by_n", "fields": ["n", "-group"] });
-            let steps = [
-                ("store.createIndex", json!({ "bucket": "items", "index": index })),
-                (
-                    "store.where",
-                    json!({ "bucket": "items", "filter": { "n": 5 }, "sort": "group" }),
-                ),
-                ("store.dropIndex", json!({ "bucket": "items", "name": "by_n" })),
-            ];
-            for (kind, fields) in steps {
-                match client.ask(kind, fields).await {
-                    Ok(_) => {}
-                    Err(Failure::Gone) => break,
-                    // From before the socket was lost.
-                    Err(failure) if failure.is("ALREADY_EXISTS") || failure.is("NOT_FOUND") => {}
-                    Err(failure) => world.complain(format!("{kind}: {failure:?}")),
-                }
+    let Some(client) = application(&world).await else { return };
+    while world.goes_on() {
+        let index = json!({ "name": "by_n", "fields": ["n", "-group"] });
+        let steps = [
+            ("store.createIndex", json!({ "bucket": "items", "index": index })),
+            ("store.where", json!({ "bucket": "items", "filter": { "n": 5 }, "sort": "group" })),
+            ("store.dropIndex", json!({ "bucket": "items", "name": "by_n" })),
+        ];
+        for (kind, fields) in steps {
+            match in_time(client.request(kind, fields)).await {
+                Ok(_) => {}
+                // What has become of it shows with the next.
+                Err(error) if is_lost(&error) => break,
+                Err(error) if ["ALREADY_EXISTS", "NOT_FOUND"].contains(&error.code()) => {}
+                Err(error) => world.complain(format!("{kind}: {error:?}")),
             }
-            world.did(Did::Indexes);
         }
+        world.did(Did::Indexes);
     }
 }

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::client::Client;
+use crate::client::{self, Client};
 use crate::dice::Dice;
 
 /// Accounts of the bank.
@@ -157,13 +157,11 @@ impl fmt::Display for World {
 /// # Panics
 /// When the server refuses it.
 pub async fn prepare(world: &World) {
-    let mut client = Client::connect(world.address).await.expect("the server accepts");
+    let client = client::connect(world.address).await.expect("the server accepts");
     let accounts: Vec<_> =
         (0..ACCOUNTS).map(|id| json!({ "id": id, "balance": BALANCE })).collect();
-    let data = json!({ "bucket": "accounts", "data": accounts });
-    client.ask("store.insertMany", data).await.expect("inserted");
-    let counter = json!({ "bucket": "counters", "data": { "id": 1, "n": 0 } });
-    client.ask("store.insert", counter).await.expect("inserted");
+    client.bucket("accounts").insert_many(accounts).await.expect("inserted");
+    client.bucket("counters").insert(json!({ "id": 1, "n": 0 })).await.expect("inserted");
 }
 
 /// Starts everybody.
@@ -194,6 +192,17 @@ pub fn start(world: &Arc<World>, seed: u64, tasks: &mut JoinSet<()>) {
     tasks.spawn(churn::visit(world, dice));
     let (world, _) = next();
     tasks.spawn(churn::build(world));
+}
+
+/// A client as applications have it, which connects again by itself; `None` at the
+/// end.
+async fn application(world: &World) -> Option<tandem_client::Client> {
+    while world.goes_on() {
+        if let Ok(client) = client::connect(world.address).await {
+            return Some(client);
+        }
+    }
+    None
 }
 
 /// A connection; `None` at the end.
