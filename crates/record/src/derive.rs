@@ -293,8 +293,13 @@ impl Derivation<'_> {
         if let Some(new) = new {
             all_entries(bucket, new, primary_key, &mut after)?;
         }
-        for entry in &before {
-            if !after.contains(entry) {
+        // While a unique index is built, two records may have one value, and the
+        // entry is that of one of them.
+        let shared = bucket.indexes.iter().any(|index| index.unique && !index.is_complete());
+        for entry in before.iter().filter(|entry| !after.contains(entry)) {
+            let is_own = !(shared && entry.is_exclusive())
+                || self.state.get(&entry.key)?.as_ref() == Some(&entry.value);
+            if is_own {
                 self.removes.push(entry.key.clone());
             }
         }

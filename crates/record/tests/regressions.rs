@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 use support::{Bench, fields};
 use tandem_base::{Clock, Code};
-use tandem_record::{BuildStep, IndexState};
+use tandem_record::{BuildStep, IndexState, Records};
 use tandem_transaction::{CommitOptions, Isolation, Transaction};
 
 fn plain() -> Bench {
@@ -184,6 +184,44 @@ fn g9_a_build_that_meets_a_record_that_cannot_be_indexed_fails_and_leaves_nothin
     assert!(matches!(step, BuildStep::Failed(_)), "{step:?}");
     let view = bench.coordination.view().unwrap();
     assert!(bench.records.unfinished_builds(&*view).unwrap().is_empty());
+}
+
+/// Two records have one value, and the build of a unique index has passed the
+/// first of them. What takes the value from the second must not take its entry
+/// from the first: the simulation found the index without it.
+#[test]
+fn g3_a_unique_build_keeps_the_entry_of_a_record_whose_twin_goes() {
+    type Leave = fn(&Records, &mut Transaction) -> tandem_base::Result<()>;
+    let ways: [Leave; 3] = [
+        |records, tx| {
+            let other = fields(json!({ "g": 8 }));
+            records.update(tx, "t", &json!(2), &other, None).map(drop)
+        },
+        |records, tx| records.delete(tx, "t", &json!(2), None).map(drop),
+        |records, tx| {
+            records.delete(tx, "t", &json!(2), None)?;
+            records.insert(tx, "t", fields(json!({ "id": 2, "g": 9 }))).map(drop)
+        },
+    ];
+    for leave in ways {
+        let bench = plain();
+        for (id, g) in [(1, 7), (2, 7), (3, 3)] {
+            bench.insert("t", json!({ "id": id, "g": g })).unwrap();
+        }
+        let config = json!({ "fields": ["g"], "unique": true });
+        bench
+            .run(|records, tx| records.create_index(tx, "t", &config, IndexState::Building))
+            .unwrap();
+        let view = bench.coordination.view().unwrap();
+        let (_, index) = bench.records.unfinished_builds(&*view).unwrap().remove(0);
+        let step = || bench.records.build_step(&*bench.coordination, index, 1).unwrap();
+        assert!(matches!(step(), BuildStep::Building { rows: 1 }));
+        bench.run(leave).unwrap();
+        while !matches!(step(), BuildStep::Done) {}
+        bench.check_clean();
+        let twin = bench.insert("t", json!({ "id": 4, "g": 7 })).unwrap_err();
+        assert_eq!(twin.code(), Code::AlreadyExists);
+    }
 }
 
 #[test]
