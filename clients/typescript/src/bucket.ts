@@ -9,6 +9,7 @@ import type {
   Key,
   Page,
   ReadOptions,
+  Stage,
   Stored,
   Update,
 } from './types.js';
@@ -187,8 +188,8 @@ export class Bucket<T extends object> {
     return this.request('store.groupBy', { field, aggregate, filter });
   }
 
-  /** The result of a pipeline, as the server's version knows it. */
-  aggregate<R = Record<string, unknown>>(pipeline: Record<string, unknown>[]): Promise<R[]> {
+  /** The documents that a pipeline makes of the records; `R` is what they are. */
+  aggregate<R = Record<string, unknown>>(pipeline: Stage[]): Promise<R[]> {
     return this.request('store.aggregate', { pipeline });
   }
 

@@ -1,7 +1,7 @@
 import { Bucket, type Door } from './bucket.js';
 import { Connection, type Status } from './connection.js';
 import { TandemError } from './errors.js';
-import { type Equalities, LiveCollection } from './live.js';
+import { LiveCollection } from './live.js';
 import { type Options, settings, uniqueName } from './options.js';
 import {
   ChangesInterest,
@@ -193,12 +193,12 @@ export class TandemClient<S extends SchemaMap = Record<string, Record<string, un
     return new ChangesSubscription(interest);
   }
 
-  /** The records of a bucket, or those with some values, kept up to date. */
+  /** The records of a bucket, or those that match a filter, kept up to date. */
   live<B extends BucketName<S>>(
     bucket: B,
-    where: Equalities<S[B] & object> = {},
+    filter: Filter<S[B] & object> = {} as Filter<S[B] & object>,
   ): Promise<LiveCollection<S[B] & object>> {
-    return LiveCollection.start(this.connection, bucket, where);
+    return LiveCollection.start(this.connection, bucket, filter);
   }
 
   // Definitions.

@@ -12,7 +12,7 @@ export {
   type ServerErrorCode,
   TandemError,
 } from './errors.js';
-export type { Equalities, LiveChange, LiveCollection, LiveEvent } from './live.js';
+export type { LiveChange, LiveCollection, LiveEvent } from './live.js';
 export type { Options, RetryPolicy, WebSocketConstructor, WebSocketLike } from './options.js';
 export type {
   ChangeEvent,

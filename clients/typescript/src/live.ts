@@ -1,12 +1,7 @@
 import type { Connection } from './connection.js';
 import { ClosedError, type TandemError } from './errors.js';
 import { ChangesInterest, ChangesSubscription } from './subscriptions.js';
-import type { Change, Fields, Key, Stored } from './types.js';
-
-/** Records whose fields have these values; null also means missing. */
-export type Equalities<T> = {
-  [F in keyof T]?: Fields<T>[F] & (string | number | boolean | null);
-};
+import type { Change, Filter, Key, Stored } from './types.js';
 
 /** What a live collection has to say. */
 export type LiveEvent<T> =
@@ -25,8 +20,8 @@ export interface LiveChange<T> {
 }
 
 /**
- * The records of a bucket, kept as the server has them: read once, then changed
- * commit by commit. At any time it is the state of one revision, whole; it goes
+ * The records of a bucket that match a filter, kept as the server has them: read
+ * once, then changed commit by commit. At any time it is the state of one revision, whole; it goes
  * on across lost connections and restarts of the server.
  *
  * `subscribe` and `getSnapshot` fit React's `useSyncExternalStore`.
@@ -41,17 +36,14 @@ export class LiveCollection<T extends object> {
   /** The revision whose state this is. */
   revision = 0;
 
-  private constructor(
-    private readonly changes: ChangesSubscription<Record<string, T>, string>,
-    private readonly where: Equalities<T>,
-  ) {}
+  private constructor(private readonly changes: ChangesSubscription<Record<string, T>, string>) {}
 
   static async start<T extends object>(
     connection: Connection,
     bucket: string,
-    where: Equalities<T>,
+    filter: Filter<T>,
   ): Promise<LiveCollection<T>> {
-    const fields = { bucket, filter: where };
+    const fields = { bucket, filter };
     const interest = new ChangesInterest<Record<string, T>, string>(
       connection,
       fields,
@@ -59,7 +51,7 @@ export class LiveCollection<T extends object> {
       true,
     );
     await interest.start();
-    const live = new LiveCollection<T>(new ChangesSubscription(interest), where);
+    const live = new LiveCollection<T>(new ChangesSubscription(interest));
     await new Promise<void>((resolve, reject) => {
       const stop = live.subscribe((event) => {
         stop();
@@ -132,9 +124,9 @@ export class LiveCollection<T extends object> {
 
   private apply(revision: number, changes: Change<Record<string, T>>[]): void {
     const applied: LiveChange<T>[] = [];
-    for (const { key, after: written } of changes) {
+    for (const { key, after: written, left } of changes) {
       const before = this.byKey.get(key);
-      const after = written !== undefined && this.matches(written) ? written : undefined;
+      const after = left ? undefined : written;
       if (after === undefined) {
         this.byKey.delete(key);
       } else {
@@ -146,13 +138,6 @@ export class LiveCollection<T extends object> {
     }
     this.revision = revision;
     this.tell({ type: 'commit', revision, changes: applied });
-  }
-
-  private matches(record: Stored<T>): boolean {
-    return Object.entries(this.where).every(([field, wanted]) => {
-      const value = (record as Record<string, unknown>)[field] ?? null;
-      return value === (wanted ?? null) || (Array.isArray(value) && value.includes(wanted));
-    });
   }
 
   private end(error: TandemError | undefined): void {

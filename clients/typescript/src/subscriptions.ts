@@ -1,5 +1,5 @@
 import type { Connection } from './connection.js';
-import type { TandemError } from './errors.js';
+import { TandemError } from './errors.js';
 import { Interest } from './interest.js';
 import type { BucketName, Change, Filter, Key, SchemaMap } from './types.js';
 
@@ -9,7 +9,10 @@ type Fields = Record<string, unknown>;
 export type QueryEvent<R> =
   /** The whole result, as it is now. Of results that wait, only the newest is kept. */
   | { type: 'result'; result: R }
-  /** The query or its bucket is gone, or the server refuses to go on; the end. */
+  /**
+   * The query or its bucket is gone, or the server refuses to go on, such as with
+   * `LIMIT_EXCEEDED` when the result is more than a read may answer; the end.
+   */
   | { type: 'ended'; reason?: string; error?: TandemError };
 
 /** What a changes subscription has to say. */
@@ -116,7 +119,12 @@ export class QueryInterest<R> extends Interest<QueryEvent<R>> {
     if (event === 'resync') {
       this.again();
     } else if (event === 'ended') {
-      this.stream.push({ type: 'ended', ...(reason !== undefined && { reason }) });
+      const error = reason === 'limit_exceeded' ? limitExceeded(data) : undefined;
+      this.stream.push({
+        type: 'ended',
+        ...(reason !== undefined && { reason }),
+        ...(error && { error }),
+      });
       this.connection.forget(this.remote);
       this.remote = undefined;
       this.over();
@@ -137,6 +145,11 @@ export class QueryInterest<R> extends Interest<QueryEvent<R>> {
   protected ended(error: TandemError | undefined): void {
     this.stream.push({ type: 'ended', ...(error && { error }) });
   }
+}
+
+function limitExceeded(details: unknown): TandemError {
+  const message = 'The result of the query is more than the server answers at once';
+  return new TandemError('LIMIT_EXCEEDED', message, false, details);
 }
 
 interface ChangesPush {

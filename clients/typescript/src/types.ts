@@ -130,6 +130,47 @@ export interface Aggregate {
   field?: string;
 }
 
+/**
+ * A value computed of a document: `'$field'`, `'$$variable'`, `{$operator: …}`, or
+ * itself. The operators are in `docs/protocol.md`.
+ */
+export type Expression = Json | readonly Expression[] | { readonly [field: string]: Expression };
+
+/** Which documents of a pipeline, whatever it has made of them by then. */
+export type DocumentFilter = Filter<Record<string, unknown>>;
+
+/** One stage of a pipeline; what each does is in `docs/protocol.md`. */
+export type Stage =
+  | { $match: DocumentFilter }
+  | { $project: Record<string, Expression> }
+  | { $addFields: Record<string, Expression> }
+  | { $set: Record<string, Expression> }
+  | { $unset: string | string[] }
+  | { $replaceRoot: { newRoot: Expression } }
+  | { $replaceWith: Expression }
+  | { $group: Group }
+  | { $sort: Record<string, 1 | -1> }
+  | { $sortByCount: Expression }
+  | { $limit: number }
+  | { $skip: number }
+  | { $unwind: string | { path: string; includeArrayIndex?: string; preserveNullAndEmptyArrays?: boolean } }
+  | { $count: string }
+  | { $lookup: Lookup }
+  | { $facet: Record<string, Stage[]> };
+
+/** By what to group (`_id`), and what to compute of each group: `{$sum: '$n'}`. */
+export type Group = { _id: Expression } & { [name: string]: Expression };
+
+/** The documents of another bucket that belong to each one. */
+export interface Lookup {
+  from: string;
+  localField?: string;
+  foreignField?: string;
+  let?: Record<string, Expression>;
+  pipeline?: Stage[];
+  as: string;
+}
+
 /** Bucket → the type of its records. */
 export type SchemaMap = object;
 
@@ -154,6 +195,11 @@ export interface Change<S extends SchemaMap, B extends BucketName<S> = BucketNam
   before?: Stored<S[B]>;
   /** The record after; not of a delete. */
   after?: Stored<S[B]>;
+  /**
+   * It is still there, but no longer matches the subscription's filter: for who
+   * keeps the records that match, it has gone.
+   */
+  left?: true;
 }
 
 /** A bucket's definition; see `docs/protocol.md`. */

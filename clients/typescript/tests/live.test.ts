@@ -55,6 +55,38 @@ test('one with conditions follows what comes and goes', async () => {
   live.close();
 });
 
+test('the conditions are any that the server knows', async () => {
+  const server = await Server.start();
+  const network = await Network.to(server);
+  const [client, writer] = [await open(network.url), await open(server.url)];
+  const items = writer.bucket('items');
+  await items.insertMany([{ id: 1, n: 1 }, { id: 2, n: 5 }, { id: 3, n: 9, group: 'a' }]);
+  const filter = { $or: [{ n: { $gte: 5, $lt: 9 } }, { group: { $regex: '^a' } }] };
+  const live = await client.live('items', filter);
+  expect(sorted(live)).toEqual([2, 3]);
+  const events: LiveEvent<Item>[] = [];
+  live.subscribe((event) => events.push(event));
+  await items.update(1, { n: 6 });
+  await items.update(2, { n: 4 });
+  await until(() => events.length === 2);
+  expect(sorted(live)).toEqual([1, 3]);
+  const left = events[1]!;
+  expect(left.type === 'commit' && left.changes).toMatchObject([{ key: 2, before: { n: 5 } }]);
+  expect(left.type === 'commit' && left.changes[0]).not.toHaveProperty('after');
+  // What happens while there is no connection is made up for.
+  network.leadsTo(undefined);
+  network.cut();
+  await statusAfter(client, 'connected');
+  await items.update(3, { group: 'b' });
+  await items.update(2, { n: 7 });
+  await items.delete(1);
+  network.leadsTo(server);
+  await until(() => live.get(1) === undefined);
+  expect(sorted(live)).toEqual([2]);
+  expect(sorted(live)).toEqual((await items.find(filter)).map(({ id }) => id));
+  live.close();
+});
+
 // Many writers, many cuts: no commit falls between reading and following.
 test('it has neither gap nor overlap, whenever it begins', async () => {
   const server = await Server.start();

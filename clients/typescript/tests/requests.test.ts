@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { Stage } from '../src/index.js';
 import { open, type Schema } from './support/client.js';
 import { config, Server } from './support/server.js';
 
@@ -53,6 +54,24 @@ test('records are read', async () => {
     { key: { group: 'odd' }, value: 9 },
   ]);
   expect((await items.explain({ id: 1 })).rowsReturned).toBe(1);
+});
+
+test('a pipeline answers its documents, also inside a transaction', async () => {
+  const client = await demo();
+  const items = client.bucket('items');
+  await items.insertMany([{ id: 1, n: 2, group: 'a' }, { id: 2, n: 3, group: 'a' }, { id: 3, n: 5 }]);
+  const pipeline: Stage[] = [
+    { $match: { n: { $gt: 1 } } },
+    { $group: { _id: '$group', count: { $sum: 1 }, most: { $max: { $multiply: ['$n', 10] } } } },
+    { $sort: { count: -1 } },
+  ];
+  const of = (id: string | null, count: number, most: number) => ({ _id: id, count, most });
+  const read = await items.aggregate<{ _id: string | null; count: number; most: number }>(pipeline);
+  expect(read).toEqual([of('a', 2, 30), of(null, 1, 50)]);
+  await client.transaction(async (tx) => {
+    await tx.bucket('items').delete(1);
+    expect(await tx.bucket('items').aggregate(pipeline)).toEqual([of(null, 1, 50), of('a', 1, 30)]);
+  });
 });
 
 test('a cursor goes through all records, page by page', async () => {

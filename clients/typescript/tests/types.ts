@@ -38,6 +38,25 @@ export async function whatMayBeWrittenAndWhatIsRead(): Promise<void> {
     if (event.type !== 'commit') continue;
     expectTypeOf(event.changes[0]!.after!.author).toEqualTypeOf<string>();
   }
+  const live = await client.live('users', { age: { $gte: 3 }, $or: [{ name: 'a' }, { tags: 'x' }] });
+  expectTypeOf(live.get('a')).toEqualTypeOf<Stored<Schema['users']> | undefined>();
+  // @ts-expect-error: no such field
+  await client.live('users', { aeg: { $gte: 3 } });
+  const ages = await users.aggregate<{ _id: string; age: number }>([
+    { $match: { tags: 'x', 'address.city': 'Rome' } },
+    { $group: { _id: '$name', age: { $avg: '$age' } } },
+    { $lookup: { from: 'posts', localField: '_id', foreignField: 'author', as: 'posts' } },
+    { $facet: { some: [{ $limit: 3 }], all: [{ $count: 'n' }] } },
+  ]);
+  expectTypeOf(ages[0]!.age).toEqualTypeOf<number>();
+  // @ts-expect-error: no such stage
+  await users.aggregate([{ $mach: { name: 'a' } }]);
+  // @ts-expect-error: the wrong operand
+  await users.aggregate([{ $limit: '3' }]);
+  // @ts-expect-error: nothing to group by
+  await users.aggregate([{ $group: { n: { $sum: 1 } } }]);
+  // @ts-expect-error: the wrong direction
+  await users.aggregate([{ $sort: { age: 'desc' } }]);
   await client.batch([{ op: 'insert', bucket: 'posts', data: { id: 1, author: 'a' } }]);
   // @ts-expect-error: the data of another bucket
   await client.batch([{ op: 'insert', bucket: 'posts', data: { name: 'a' } }]);

@@ -153,6 +153,9 @@ pub struct Change {
     pub before: Option<Value>,
     /// The record after it.
     pub after: Option<Value>,
+    /// Whether it is still there, but no longer matches the subscription's
+    /// filter. For who keeps the records that match, it has gone.
+    pub left: bool,
 }
 
 /// The changes of a store, commit by commit, each once and in order, across
@@ -284,5 +287,6 @@ fn read_change(mut change: Value) -> Option<Change> {
         key: change["key"].take(),
         before: change.get_mut("before").map(Value::take),
         after: change.get_mut("after").map(Value::take),
+        left: change["left"] == true,
     })
 }

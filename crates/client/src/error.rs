@@ -59,6 +59,17 @@ impl Error {
         error
     }
 
+    /// Why a query has ended, if not because it is gone.
+    pub(crate) fn from_ending(push: Value) -> Option<Self> {
+        if push["reason"] != "limit_exceeded" {
+            return None;
+        }
+        let message = "The result of the query is more than the server answers at once";
+        let mut error = Self::new(Code::LimitExceeded.as_str(), message);
+        error.0.details = Some(push);
+        Some(error)
+    }
+
     pub(crate) fn not_connected(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(CONNECTION_LOST, message)
     }

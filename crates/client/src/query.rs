@@ -18,7 +18,8 @@ pub enum QueryEvent {
     /// are left out; the newest always comes.
     Result(Value),
     /// The query, or its bucket, is not there any more; or the server refuses
-    /// to go on for this reason. The stream ends.
+    /// to go on for this reason, such as `LIMIT_EXCEEDED` for a result that has
+    /// become larger than a read may answer. The stream ends.
     Ended(Option<Error>),
 }
 

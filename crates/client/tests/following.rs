@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::{Network, client_of, config, in_time, quick, serve, serve_store, until};
-use tandem::{BucketConfig, ChangeLogOptions, Store};
+use tandem::{BucketConfig, ChangeLogOptions, Limits, Store};
 use tandem_client::{
     ChangeEvent, ChangeKind, Changes, ChangesOptions, Client, Code, Options, Query, QueryEvent,
     Status,
@@ -59,6 +59,28 @@ async fn a_query_gives_its_result_and_every_new_one() {
     assert!(in_time(query.next()).await.is_none());
     let error = client.subscribe("all", None).await.unwrap_err();
     assert!(error.is(Code::QueryNotDefined));
+}
+
+#[tokio::test]
+async fn a_query_whose_result_becomes_too_large_ends_with_the_limit() {
+    let mut limits = Limits::default();
+    limits.query.result_rows = 2;
+    let store = Store::builder().memory().limits(limits).open().unwrap();
+    let server = serve_store(store).await;
+    let client = client_of(&server).await;
+    let mut query = client.subscribe("all", None).await.unwrap();
+    for id in 1..=3 {
+        result(&mut query).await;
+        insert(&client, id).await;
+    }
+    let Some(QueryEvent::Ended(Some(error))) = in_time(query.next()).await else {
+        panic!("it has ended");
+    };
+    assert!(error.is(Code::LimitExceeded) && !error.retryable());
+    assert_eq!(error.detail("limit"), Some(&json!("resultRows")));
+    assert!(in_time(query.next()).await.is_none());
+    let error = client.subscribe("all", None).await.unwrap_err();
+    assert!(error.is(Code::LimitExceeded));
 }
 
 #[tokio::test]

@@ -152,6 +152,40 @@ fn damage_to_any_stored_bit_is_found() {
     }
 }
 
+#[test]
+fn g10_a_merged_record_has_the_same_largest_size_and_depth() {
+    let half = json!("x".repeat(MAX_RECORD_BYTES / 2));
+    let row = row(json!({ "a": half, "b": 1 }));
+    let error = row.merge(&[("b", &half)], METADATA).unwrap_err();
+    assert_eq!(error.detail("limit"), Some(&json!("recordBytes")));
+    let short = row.merge(&[("a", &json!(1)), ("b", &half)], METADATA).unwrap();
+    assert_eq!(short.field("b"), Some(half));
+    let deep = (0..MAX_NESTING).fold(json!(1), |inner, _| json!([inner]));
+    let error = row.merge(&[("b", &deep)], METADATA).unwrap_err();
+    assert_eq!(error.detail("limit"), Some(&json!("nestingDepth")));
+}
+
+/// Records with and without a time to live, with and without a table of wide
+/// offsets.
+fn with_expiry_and_size() -> impl Strategy<Value = Map<String, Value>> {
+    let sizes = prop::sample::select(vec![None, None, Some(3), Some(70_000)]);
+    let expiry = prop::option::of(any::<u64>());
+    (records(), sizes, expiry, any::<bool>()).prop_map(|(mut record, size, expiry, first)| {
+        let text = size.map(|size| Value::from("x".repeat(size)));
+        let expiry = expiry.map(Value::from);
+        let mut more = vec![("text", text), ("_expiresAt", expiry)];
+        if first {
+            more.reverse();
+        }
+        for (name, value) in more {
+            if let Some(value) = value {
+                record.insert(name.to_owned(), value);
+            }
+        }
+        record
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
@@ -167,6 +201,36 @@ proptest! {
         let whole: Value = serde_json::from_str(&written(&row)).unwrap();
         prop_assert_eq!(&whole, &row.to_value().unwrap());
         prop_assert!(METADATA_NAMES.iter().all(|name| whole[*name] == row.field(name).unwrap()));
+    }
+
+    /// An update writes only what it changes; the bytes are those of writing all.
+    #[test]
+    fn merging_is_encoding_the_merged_fields(
+        old in with_expiry_and_size(),
+        changes in with_expiry_and_size(),
+    ) {
+        let before = Row::encode(&old, METADATA).unwrap();
+        let listed: Vec<(&str, &Value)> =
+            changes.iter().map(|(name, value)| (name.as_str(), value)).collect();
+        let after = Metadata { version: 4, updated_at: METADATA.updated_at + 1, ..METADATA };
+        let merged = before.merge(&listed, after).unwrap();
+        let mut all = old;
+        all.extend(changes);
+        let encoded = Row::encode(&all, after).unwrap();
+        prop_assert!(merged.bytes() == encoded.bytes(), "{} {}", written(&merged), written(&encoded));
+        // And what it knows of itself is what stands in its bytes.
+        let stored = Row::from_stored(merged.bytes().clone()).unwrap();
+        prop_assert_eq!(written(&merged), written(&stored));
+        prop_assert_eq!(merged.fields().unwrap(), stored.fields().unwrap());
+        prop_assert_eq!(merged.metadata(), after);
+        for name in all.keys() {
+            prop_assert_eq!(merged.field(name), stored.field(name));
+        }
+        // Merging again what it has changes nothing.
+        let listed: Vec<(&str, &Value)> =
+            all.iter().map(|(name, value)| (name.as_str(), value)).collect();
+        let again = merged.merge(&listed, after).unwrap();
+        prop_assert!(again.bytes() == merged.bytes());
     }
 
     #[test]

@@ -170,7 +170,7 @@ impl Interest {
                 match event {
                     Some("resync") => return After::Again,
                     Some("ended") => {
-                        *held = Some(QueryEvent::Ended(None));
+                        *held = Some(QueryEvent::Ended(Error::from_ending(data)));
                         self.over = true;
                         self.remote = None;
                     }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use tandem::QueryLimits;
 use tandem_base::{Error, Result};
 use tandem_query::{Function, GroupBy, LiveAggregate, LiveQuery, Query};
+use tandem_record::filter::Filter;
 use tandem_record::value::Path;
 
 use crate::request::Fields;
@@ -46,6 +47,8 @@ impl DeclarativeQuery {
             .offset(config.optional_count("offset")?.unwrap_or(0));
         query.fields = config.optional_strings("fields")?;
         query.limits = limits;
+        // One record that cannot be evaluated must not silence a subscription.
+        query.filter = query.filter.map(Filter::passing_over);
         let aggregate = config.optional_object("aggregate")?;
         let aggregate = aggregate.map(|fields| bind_aggregate(Fields(fields))).transpose()?;
         Ok(Self { filter, live: LiveQuery { query, aggregate } })

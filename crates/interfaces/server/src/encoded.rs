@@ -48,14 +48,21 @@ struct Encoded {
 
 impl EncodedCommits {
     /// What a subscription is told of a commit, or of the part of it that it
-    /// asked for: `{revision, changes}`.
+    /// asked for: `{revision, changes}`. The changes at the places in `left`, in
+    /// ascending order, say that their record has left the filter.
     ///
     /// # Errors
     /// `CORRUPTED`.
-    pub(crate) fn text(&self, commit: &Arc<Commit>, counters: &Counters) -> Result<Bytes> {
+    pub(crate) fn text(
+        &self,
+        commit: &Arc<Commit>,
+        left: &[usize],
+        counters: &Counters,
+    ) -> Result<Bytes> {
         let encoded = self.state().commits.entry(commit.revision).or_default().0.clone();
         let mut encoded = encoded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, text)) = &encoded.whole
+        if left.is_empty()
+            && let Some((of, text)) = &encoded.whole
             && Arc::ptr_eq(of, commit)
         {
             return Ok(text.clone());
@@ -77,11 +84,16 @@ impl EncodedCommits {
                 }
             };
             out.extend_from_slice(text);
+            if left.binary_search(&index).is_ok() {
+                out.pop();
+                out.extend_from_slice(b",\"left\":true}");
+            }
         }
         out.extend_from_slice(b"]}");
         let text = Bytes::from(out);
         let known = encoded.whole.as_ref().map_or(0, |(of, _)| of.changes.len());
-        if commit.changes.len() > known {
+        // What has left whose filter is not for everybody.
+        if left.is_empty() && commit.changes.len() > known {
             // The commit itself is held with it, and is about as large.
             more += 2 * text.len();
             encoded.whole = Some((commit.clone(), text.clone()));
@@ -169,12 +181,22 @@ mod tests {
     fn each_change_is_encoded_once_whoever_gets_it_with_which_others() {
         let (encoded, counters) = (EncodedCommits::default(), Counters::default());
         let whole = commit(7, &[b"1", b"2"]);
-        let text = encoded.text(&whole, &counters).expect("it is encoded");
+        let text = encoded.text(&whole, &[], &counters).expect("it is encoded");
         assert_eq!(counters.changes_encoded.value(), 2);
-        let again = encoded.text(&whole, &counters).expect("it is encoded");
+        let again = encoded.text(&whole, &[], &counters).expect("it is encoded");
         assert!(text.as_ptr() == again.as_ptr(), "one text for all");
-        let part = encoded.text(&commit(7, &[b"2"]), &counters).expect("it is encoded");
+        let part = encoded.text(&commit(7, &[b"2"]), &[], &counters).expect("it is encoded");
         assert!(part.len() < text.len() && text.starts_with(b"{\"revision\":7,\"changes\":["));
+        assert_eq!(counters.changes_encoded.value(), 2);
+        // For whom a record has left, and for whom it has not.
+        let gone = encoded.text(&whole, &[1], &counters).expect("it is encoded");
+        let gone: Value = serde_json::from_slice(&gone).expect("JSON");
+        assert_eq!(
+            (&gone["changes"][0]["left"], &gone["changes"][1]["left"]),
+            (&Value::Null, &Value::Bool(true))
+        );
+        let again = encoded.text(&whole, &[], &counters).expect("it is encoded");
+        assert!(text.as_ptr() == again.as_ptr());
         assert_eq!(counters.changes_encoded.value(), 2);
     }
 
@@ -182,7 +204,7 @@ mod tests {
     fn g10_only_the_newest_commits_are_kept() {
         let (encoded, counters) = (EncodedCommits::default(), Counters::default());
         for revision in 1..=ENCODED_COMMITS as u64 + 10 {
-            encoded.text(&commit(revision, &[b"1"]), &counters).expect("it is encoded");
+            encoded.text(&commit(revision, &[b"1"]), &[], &counters).expect("it is encoded");
         }
         let state = encoded.state();
         assert_eq!(state.commits.len(), ENCODED_COMMITS);

@@ -54,6 +54,9 @@ async fn any_wire_request_is_answered_without_limit_and_without_a_connection() {
     let answer = rpc(admin, json!({ "id": 1, "type": "store.get", "bucket": "items" })).await;
     assert_eq!(answer["code"], "VALIDATION_ERROR");
     assert_eq!(rpc(admin, json!([])).await["code"], "PARSE_ERROR");
+    // It belongs to logins, which are not there.
+    let revoke = json!({ "id": 1, "type": "server.revokeSessions", "userId": "u" });
+    assert_eq!(rpc(admin, revoke).await["code"], "UNKNOWN_OPERATION");
     for kind in ["store.begin", "store.subscribe", "store.subscribeChanges"] {
         let answer = rpc(admin, json!({ "id": 1, "type": kind })).await;
         assert_eq!(answer["message"], format!("\"{kind}\" needs a WebSocket"));

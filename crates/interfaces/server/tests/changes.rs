@@ -302,3 +302,56 @@ async fn a_follower_that_nothing_concerns_is_told_where_it_is() {
     let push = client.push().await;
     assert_eq!(push["data"], json!({ "event": "progress", "revision": revision }));
 }
+
+/// With a filter a client could not tell a record that has changed from one that
+/// is no longer its business, short of evaluating the filter itself.
+#[tokio::test]
+async fn g8_a_record_that_leaves_a_filter_is_said_to_have_left() {
+    let server = serve_items().await;
+    let mut writer = Client::connect(&server).await;
+    let mut filtered = Client::connect(&server).await;
+    let mut all = Client::connect(&server).await;
+    let filter = json!({ "$or": [{ "n": { "$gte": 3 } }, { "tags": { "$size": 2 } }] });
+    let interest = json!({ "bucket": "items", "filter": filter, "includeInitial": true });
+    let answer = filtered.ok("store.subscribeChanges", interest).await;
+    assert_eq!(filtered.push().await["data"]["last"], true);
+    all.ok("store.subscribeChanges", json!({ "bucket": "items" })).await;
+
+    let update = |key: u64, data: Value| {
+        json!({ "operations": [{ "op": "update", "bucket": "items", "key": key, "data": data },
+                               { "op": "insert", "bucket": "items", "data": { "id": 100 + key } }] })
+    };
+    let data = json!([{ "id": 1, "n": 3 }, { "id": 2, "n": 5 }, { "id": 3 }]);
+    writer.ok("store.insertMany", json!({ "bucket": "items", "data": data })).await;
+    writer.ok("store.transaction", update(1, json!({ "n": 4 }))).await;
+    writer.ok("store.update", json!({ "bucket": "items", "key": 1, "data": { "n": 1 } })).await;
+    writer.ok("store.transaction", update(3, json!({ "tags": [1, 2] }))).await;
+    writer.ok("store.delete", json!({ "bucket": "items", "key": 2 })).await;
+    let told = |push: &Value| -> Vec<(Value, Value)> {
+        let changes = push["data"]["changes"].as_array().expect("changes");
+        changes.iter().map(|change| (change["key"].clone(), change["left"].clone())).collect()
+    };
+    let no = Value::Null;
+    let expected = [
+        vec![(json!(1), no.clone()), (json!(2), no.clone())],
+        vec![(json!(1), no.clone())],
+        vec![(json!(1), json!(true))],
+        vec![(json!(3), no.clone())],
+        vec![(json!(2), no.clone())],
+    ];
+    for expected in &expected {
+        let push = filtered.push().await;
+        assert_eq!(told(&push), *expected, "{push}");
+        // Who asked for everything hears nothing of it.
+        let push = all.push().await;
+        assert!(told(&push).iter().all(|(_, left)| left.is_null()), "{push}");
+    }
+    // Resumed, it is told the same.
+    let again = json!({ "bucket": "items", "filter": filter, "from": answer["revision"] });
+    let mut resumed = Client::connect(&server).await;
+    resumed.ok("store.subscribeChanges", again).await;
+    for expected in &expected {
+        let push = resumed.push().await;
+        assert_eq!(told(&push), *expected, "{push}");
+    }
+}

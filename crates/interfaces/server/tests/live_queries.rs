@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use support::{Client, items, serve_json};
+use tandem::{Limits, Store};
 use tandem_server::{Config, RunningServer, Server, ServerOptions, SubscriptionStatistics};
 
 async fn insert(client: &mut Client, bucket: &str, data: Value) {
@@ -254,6 +255,134 @@ async fn g10_a_commit_of_very_many_changes_is_not_tested_without_end() {
     }
     let [tested, _, run, _] = since(&server, before);
     assert_eq!((tested, run), (10_000, 12));
+}
+
+/// A server whose reads have these limits, and two clients of it.
+async fn bounded(limits: Limits, queries: Value) -> (RunningServer, Client, Client) {
+    let store = Store::builder().memory().limits(limits).open().expect("a store");
+    let config = json!({ "store": { "buckets": { "items": items() }, "queries": queries } });
+    let config = Config::from_json(&config).expect("valid");
+    let options = ServerOptions::new(config).listen("127.0.0.1:0").store(store);
+    let server = Server::start(options).await.expect("the server starts");
+    let client = Client::connect(&server).await;
+    let other = Client::connect(&server).await;
+    (server, client, other)
+}
+
+/// It went on past the limit, up to the room for all results, and then its
+/// subscribers were told nothing while it was run in vain, once a second.
+#[tokio::test]
+async fn g10_a_result_that_outgrows_a_read_ends_for_all_its_subscribers_with_a_push() {
+    let mut limits = Limits::default();
+    limits.query.result_bytes = 1_000;
+    let queries = json!({
+        "all": { "bucket": "items" },
+        "ids": { "bucket": "items", "fields": ["id"] },
+        "top": { "bucket": "items", "sort": "-id", "limit": 2, "fields": ["id"] },
+        "count": { "bucket": "items", "aggregate": { "function": "count" } },
+    });
+    let (server, mut client, mut other) = bounded(limits, queries).await;
+    for query in ["all", "ids"] {
+        subscribe(&mut client, query, json!(null)).await;
+    }
+    subscribe(&mut other, "all", json!(null)).await;
+    let mut readable = 0;
+    let error = loop {
+        let data = json!({ "id": readable, "text": "x".repeat(100) });
+        insert(&mut client, "items", data).await;
+        let read = client.request("store.all", json!({ "bucket": "items" })).await;
+        if read["type"] == "error" {
+            break read;
+        }
+        readable += 1;
+        // Whoever reads it and whoever follows it hear the same.
+        for subscriber in [&mut client, &mut other] {
+            assert_eq!(subscriber.push().await["data"], read["data"]);
+        }
+        let ids: Value = (0..readable).map(|id| json!({ "id": id })).collect();
+        assert_eq!(client.push().await["data"], ids);
+    };
+    assert_eq!((&error["code"], readable > 3), (&json!("LIMIT_EXCEEDED"), true));
+    let mut ended = error["details"].clone();
+    assert_eq!((&ended["limit"], &ended["max"]), (&json!("resultBytes"), &json!(1_000)));
+    ended["event"] = "ended".into();
+    ended["reason"] = "limit_exceeded".into();
+    ended["bucket"] = "items".into();
+    // Also where few bytes of each record are shown.
+    for _ in 0..2 {
+        assert_eq!(client.push().await["data"], ended);
+    }
+    assert_eq!(other.push().await["data"], ended);
+    assert_eq!(server.subscription_statistics().kept_bytes, 0);
+    client.err("store.subscribe", json!({ "query": "all" }), "LIMIT_EXCEEDED").await;
+
+    // What answers less goes on: a top, although its spare rows are too many.
+    subscribe(&mut other, "top", json!(null)).await;
+    subscribe(&mut other, "count", json!(null)).await;
+    for id in readable + 1..readable + 12 {
+        insert(&mut client, "items", json!({ "id": id, "text": "x".repeat(100) })).await;
+        let top = json!([{ "id": id }, { "id": id - 1 }]);
+        let pushed = [other.push().await["data"].take(), other.push().await["data"].take()];
+        assert!(pushed.contains(&top) && pushed.contains(&json!(id + 1)), "{pushed:?}");
+    }
+    // Over is over; asked for anew, it is there as soon as it may be.
+    let less = json!({ "bucket": "items", "filter": { "id": { "$gt": 1 } } });
+    client.ok("store.deleteMany", less).await;
+    assert_eq!(client.kept_pushes(), 0);
+    let all = subscribe(&mut client, "all", json!(null)).await;
+    assert_eq!(all["data"].as_array().map(Vec::len), Some(2));
+    insert(&mut client, "items", json!({ "id": 2 })).await;
+    assert_eq!(client.push().await["data"].as_array().map(Vec::len), Some(3));
+}
+
+#[tokio::test]
+async fn g10_rows_and_groups_of_a_followed_result_are_bounded_as_those_of_a_read() {
+    let mut limits = Limits::default();
+    (limits.query.result_rows, limits.query.groups) = (5, 3);
+    let by_group = json!({ "function": "count", "groupBy": "group" });
+    let queries = json!({
+        "all": { "bucket": "items" }, "groups": { "bucket": "items", "aggregate": by_group },
+    });
+    let (_server, mut client, mut other) = bounded(limits, queries).await;
+    subscribe(&mut client, "all", json!(null)).await;
+    subscribe(&mut client, "groups", json!(null)).await;
+    for id in 0..6 {
+        insert(&mut other, "items", json!({ "id": id, "group": id / 2 })).await;
+        let pushed = [client.push().await["data"].take(), client.push().await["data"].take()];
+        assert!(pushed.iter().any(|data| data[0]["value"] == 1 || data[0]["value"] == 2));
+        let reached = json!({ "event": "ended", "reason": "limit_exceeded", "bucket": "items",
+                              "limit": "resultRows", "max": 5, "actual": 6 });
+        assert_eq!(pushed.contains(&reached), id == 5, "{pushed:?}");
+    }
+    insert(&mut other, "items", json!({ "id": 6, "group": 3 })).await;
+    let reached = json!({ "event": "ended", "reason": "limit_exceeded", "bucket": "items",
+                          "limit": "groups", "max": 3, "actual": 4 });
+    assert_eq!(client.push().await["data"], reached);
+    client.err("store.subscribe", json!({ "query": "groups" }), "LIMIT_EXCEEDED").await;
+}
+
+/// Such a record silenced everybody who followed the query from the next time on
+/// that it had to be run.
+#[tokio::test]
+async fn g9_a_record_that_an_expression_fails_on_is_passed_over_by_a_subscription() {
+    let (_server, mut client) = demo(json!({})).await;
+    let filter = json!({ "$expr": { "$gte": [{ "$divide": [10, "$n"] }, 5] } });
+    let config = json!({ "bucket": "items", "filter": filter, "sort": "id", "limit": 1,
+                         "fields": ["id"] });
+    client.ok("store.defineQuery", json!({ "name": "expr", "config": config })).await;
+    insert(&mut client, "items", json!({ "id": 0, "n": 0 })).await;
+    for id in 1..=12 {
+        insert(&mut client, "items", json!({ "id": id, "n": 1 })).await;
+    }
+    let read = json!({ "bucket": "items", "filter": filter });
+    client.err("store.where", read, "VALIDATION_ERROR").await;
+    let first = subscribe(&mut client, "expr", json!(null)).await;
+    assert_eq!(first["data"], json!([{ "id": 1 }]));
+    // More go than there are spare rows: it is run again.
+    for gone in 1..12 {
+        client.ok("store.delete", json!({ "bucket": "items", "key": gone })).await;
+        assert_eq!(client.push().await["data"], json!([{ "id": gone + 1 }]));
+    }
 }
 
 // Random commits: what was pushed is what running the query anew answers.

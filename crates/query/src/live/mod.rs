@@ -7,8 +7,8 @@
 //!
 //! | query | kept | stale when |
 //! |---|---|---|
-//! | all that match | every row's text, in order | never |
-//! | the first n, from an offset | some rows more than are shown, up to a *bound* | too many of them are gone |
+//! | all that match | every row's text, in order | they are more than a read may answer |
+//! | the first n, from an offset | some rows more than are shown, up to a *bound* | too many of them are gone, or they are more than a read may answer |
 //! | count, sum, avg | the accumulator | a double is taken out |
 //! | min, max | the extreme | it is taken out |
 //! | groups | an accumulator each, and the place of its first record | that record leaves a group that stays, or one of the above |

@@ -2,11 +2,12 @@ use std::collections::BTreeMap;
 
 use tandem_base::{Code, Result};
 use tandem_record::Records;
+use tandem_record::row::Row;
 use tandem_transaction::Transaction;
 
 use crate::execute::Found;
 use crate::live::{Applied, LiveQuery, Placed, shown};
-use crate::query::Query;
+use crate::query::{Query, QueryLimits};
 use crate::read::Prepared;
 
 /// Rows kept beyond those that are shown, so that a few may go before the
@@ -15,18 +16,33 @@ const LEAST_SPARE: usize = 8;
 const MOST_SPARE: usize = 256;
 
 /// What a row costs beyond its bytes.
-const ROW_OVERHEAD: usize = 96;
+const ROW_OVERHEAD: usize = 104;
 
 /// The first rows of a result: all of them up to a bound.
 #[derive(Clone, Debug)]
 pub(super) struct Window {
-    rows: BTreeMap<Vec<u8>, Box<[u8]>>,
+    rows: BTreeMap<Vec<u8>, KeptRow>,
     /// The place up to which every row is kept; `None` = there are no others.
     bound: Option<Vec<u8>>,
     offset: usize,
     /// `None` = no limit.
     limit: Option<usize>,
     bytes: usize,
+    /// The rows as they are stored, which is what `result_bytes` bounds.
+    stored_bytes: usize,
+}
+
+/// What is kept of a row.
+#[derive(Clone, Debug)]
+struct KeptRow {
+    text: Box<[u8]>,
+    stored_bytes: usize,
+}
+
+impl KeptRow {
+    fn of(query: &Query, row: &Row) -> Self {
+        Self { text: shown(query, row), stored_bytes: row.bytes().len() }
+    }
 }
 
 impl Window {
@@ -49,9 +65,10 @@ impl Window {
             offset: query.offset,
             limit: query.limit,
             bytes: 0,
+            stored_bytes: 0,
         };
         for Found { order, row, .. } in found {
-            window.insert(order.bytes, shown(query, &row));
+            window.insert(order.bytes, KeptRow::of(query, &row));
         }
         Ok(window)
     }
@@ -63,25 +80,34 @@ impl Window {
         after: Placed<'_>,
     ) -> Applied {
         let removed = before.and_then(|(_, place)| {
-            let text = self.remove(&place)?;
-            Some((place, text))
+            let row = self.remove(&place)?;
+            Some((place, row))
         });
         let kept = after.filter(|(_, place)| self.covers(place));
-        let added = kept.map(|(row, place)| (place, shown(&live.query, row)));
-        let same = removed == added;
-        if let Some((place, text)) = added {
-            self.insert(place, text);
+        let added = kept.map(|(row, place)| (place, KeptRow::of(&live.query, row)));
+        let same = match (&removed, &added) {
+            (Some((old, before)), Some((new, after))) => old == new && before.text == after.text,
+            (removed, added) => removed.is_none() && added.is_none(),
+        };
+        if let Some((place, row)) = added {
+            self.insert(place, row);
             self.let_go();
         } else if removed.is_none() {
             return Applied::Unchanged;
         }
-        if same {
-            Applied::Unchanged
-        } else if self.shows_all() {
-            Applied::Changed
-        } else {
+        if !self.shows_all() || !self.is_within(&live.query.limits) {
             Applied::Stale
+        } else if same {
+            Applied::Unchanged
+        } else {
+            Applied::Changed
         }
+    }
+
+    /// Whether running the query surely would answer. The spare rows count,
+    /// too: without them it may answer, which running it tells.
+    fn is_within(&self, limits: &QueryLimits) -> bool {
+        self.rows.len() <= limits.result_rows && self.stored_bytes <= limits.result_bytes
     }
 
     pub(super) fn to_json_text(&self) -> Vec<u8> {
@@ -91,7 +117,7 @@ impl Window {
             if index > 0 {
                 text.push(b',');
             }
-            text.extend_from_slice(row);
+            text.extend_from_slice(&row.text);
         }
         text.push(b']');
         text
@@ -123,16 +149,18 @@ impl Window {
         }
     }
 
-    fn insert(&mut self, place: Vec<u8>, text: Box<[u8]>) {
-        self.bytes += place.len() + text.len() + ROW_OVERHEAD;
-        let twice = self.rows.insert(place, text);
+    fn insert(&mut self, place: Vec<u8>, row: KeptRow) {
+        self.bytes += place.len() + row.text.len() + ROW_OVERHEAD;
+        self.stored_bytes += row.stored_bytes;
+        let twice = self.rows.insert(place, row);
         debug_assert!(twice.is_none(), "no two records have one place");
     }
 
-    fn remove(&mut self, place: &[u8]) -> Option<Box<[u8]>> {
-        let text = self.rows.remove(place)?;
-        self.bytes -= place.len() + text.len() + ROW_OVERHEAD;
-        Some(text)
+    fn remove(&mut self, place: &[u8]) -> Option<KeptRow> {
+        let row = self.rows.remove(place)?;
+        self.bytes -= place.len() + row.text.len() + ROW_OVERHEAD;
+        self.stored_bytes -= row.stored_bytes;
+        Some(row)
     }
 }
 

@@ -56,6 +56,8 @@ pub const MAX_LIST_VALUES: usize = 10_000;
 #[derive(Clone, Debug)]
 pub struct Filter {
     node: Arc<Node>,
+    /// Whether a record that it cannot be evaluated on is passed over.
+    passes_over: bool,
 }
 
 /// A part of a filter.
@@ -91,7 +93,19 @@ impl Filter {
     /// # Errors
     /// As there.
     pub fn parse_with(filter: &Value, bindings: &Bindings) -> Result<Self> {
-        Ok(Self { node: Arc::new(parse::filter(filter, bindings)?) })
+        Ok(Self::of(parse::filter(filter, bindings)?))
+    }
+
+    fn of(node: Node) -> Self {
+        Self { node: Arc::new(node), passes_over: false }
+    }
+
+    /// This filter for whoever reads on: a record on which an `$expr` cannot be
+    /// evaluated does not match, instead of failing the read.
+    #[must_use]
+    pub fn passing_over(mut self) -> Self {
+        self.passes_over = true;
+        self
     }
 
     /// The filter that a record matches if it matches each of these.
@@ -101,7 +115,7 @@ impl Filter {
             [one] => one.clone(),
             all => {
                 let nodes = all.iter().map(|filter| (*filter.node).clone()).collect();
-                Self { node: Arc::new(Node::And(nodes)) }
+                Self::of(Node::And(nodes))
             }
         }
     }
@@ -118,7 +132,7 @@ impl Filter {
         }
         let predicate = Predicate::In(ValueSet::new(values));
         let condition = Condition { path: Path::parse(path)?, predicate };
-        Ok(Self { node: Arc::new(Node::Condition(Box::new(condition))) })
+        Ok(Self::of(Node::Condition(Box::new(condition))))
     }
 
     /// Whether an `$expr` is part of it.
@@ -137,7 +151,7 @@ impl Filter {
     /// The filter that every record matches.
     #[must_use]
     pub fn all() -> Self {
-        Self { node: Arc::new(Node::And(Vec::new())) }
+        Self::of(Node::And(Vec::new()))
     }
 
     /// Whether every record matches, by the filter's form.
@@ -151,9 +165,12 @@ impl Filter {
     ///
     /// # Errors
     /// `VALIDATION_ERROR`, `LIMIT_EXCEEDED` for an `$expr` that cannot be
-    /// evaluated on the record.
+    /// evaluated on the record, unless it is [passed over](Self::passing_over).
     pub fn try_matches(&self, row: &Row) -> Result<bool> {
-        evaluate::matches(&self.node, Subject::Row(row))
+        match evaluate::matches(&self.node, Subject::Row(row)) {
+            Err(_) if self.passes_over => Ok(false),
+            matches => matches,
+        }
     }
 
     /// As [`try_matches`](Self::try_matches); where that fails, the record does

@@ -225,7 +225,8 @@ impl LocalCoordinator {
                     Work::Transaction { isolation, begin, reads, writes, .. } => {
                         let (reads, writes) = &**spent.insert(Box::new((reads, writes)));
                         self.validate(state, isolation, begin, reads, writes)?;
-                        self.derive.derive(state, writes, stamp)?
+                        let derived = self.derive.derive(state, writes, stamp);
+                        derived.inspect_err(|error| self.count_refusal(error))?
                     }
                 };
                 Ok(Verdict::Append(stamp, derived))
@@ -236,6 +237,14 @@ impl LocalCoordinator {
             Verdict::Append(stamp, derived) => state.append(stamp, derived, &options),
         });
         (Decision::Done(result), spent)
+    }
+
+    /// What only deriving finds: a unique value that somebody else has taken, a
+    /// record that somebody else has deleted.
+    fn count_refusal(&self, error: &Error) {
+        if error.code() == Code::Conflict && error.retryable() {
+            Statistics::add(&self.statistics.constraint_conflicts, 1);
+        }
     }
 
     fn validate(

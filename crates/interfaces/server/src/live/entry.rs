@@ -3,7 +3,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tandem::Store;
 use tandem_base::{Code, Error, Result};
 use tandem_query::{Applied, LiveQuery, LiveResult};
@@ -17,10 +17,49 @@ use crate::doorbell::Doorbell;
 use crate::workers::{Class, Workers};
 
 /// Why a query is over for its subscribers.
-pub(crate) type Ending = &'static str;
+#[derive(Clone, Debug)]
+pub(crate) enum Ending {
+    BucketDropped,
+    QueryUndefined,
+    /// Its result is more than a read may answer, for the reason given.
+    LimitExceeded(Error),
+}
 
-const BUCKET_DROPPED: Ending = "bucket_dropped";
-const QUERY_UNDEFINED: Ending = "query_undefined";
+/// The limits of a read. An error that names another one, such as the number
+/// of open transactions, says nothing about the result.
+const OF_THE_RESULT: [&str; 5] = ["resultRows", "resultBytes", "sortRows", "sortBytes", "groups"];
+
+impl Ending {
+    /// Whether running the query answers this for good: until somebody asks
+    /// anew.
+    fn by(error: &Error) -> Option<Self> {
+        match error.code() {
+            Code::BucketNotDefined => Some(Self::BucketDropped),
+            Code::QueryNotDefined => Some(Self::QueryUndefined),
+            Code::LimitExceeded => {
+                let limit = error.detail("limit").and_then(Value::as_str)?;
+                OF_THE_RESULT.contains(&limit).then(|| Self::LimitExceeded(error.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    /// The push that says so.
+    pub(crate) fn event(&self, bucket: &str) -> Value {
+        let reason = match self {
+            Self::BucketDropped => "bucket_dropped",
+            Self::QueryUndefined => "query_undefined",
+            Self::LimitExceeded(_) => "limit_exceeded",
+        };
+        let mut event = json!({ "event": "ended", "reason": reason, "bucket": bucket });
+        if let Self::LimitExceeded(error) = self {
+            for field in ["limit", "max", "actual"] {
+                event[field] = error.detail(field).cloned().unwrap_or_default();
+            }
+        }
+        event
+    }
+}
 
 /// A distinct query that somebody subscribes to.
 pub(crate) struct LiveEntry {
@@ -136,8 +175,8 @@ impl LiveEntry {
         seen_at: Option<u64>,
     ) -> Result<Standing> {
         let mut state = self.state.lock().await;
-        if let Some(ending) = state.ended {
-            return Ok(Standing::Ended(ending));
+        if let Some(ending) = &state.ended {
+            return Ok(Standing::Ended(ending.clone()));
         }
         let News { offered, stale, newest, .. } = self.inbox.take();
         state.told = state.told.max(newest);
@@ -156,19 +195,17 @@ impl LiveEntry {
         (state.kept, state.alone) = (None, false);
         let (revision, (bucket, result)) = match self.run(queries, store, workers).await {
             Ok(ran) => ran,
-            Err(error) => match error.code() {
-                // Who has not had a result is told why there is none.
-                Code::BucketNotDefined if seen_at.is_none() => {
-                    self.end(&mut state, queries, BUCKET_DROPPED);
-                    return Err(error);
-                }
-                Code::BucketNotDefined => return Ok(self.end(&mut state, queries, BUCKET_DROPPED)),
-                Code::QueryNotDefined => return Ok(self.end(&mut state, queries, QUERY_UNDEFINED)),
-                _ => return Err(error),
-            },
+            Err(error) => {
+                let Some(ending) = Ending::by(&error) else { return Err(error) };
+                let is_defined = !matches!(ending, Ending::QueryUndefined);
+                let ended = self.end(&mut state, queries, ending);
+                // Who has not had a result is told why there is none; defined
+                // anew, there may be one.
+                return if seen_at.is_none() && is_defined { Err(error) } else { Ok(ended) };
+            }
         };
         if state.bucket.replace(bucket).is_some_and(|before| before != bucket) {
-            return Ok(self.end(&mut state, queries, BUCKET_DROPPED));
+            return Ok(self.end(&mut state, queries, Ending::BucketDropped));
         }
         state.revision = revision;
         state.told = state.told.max(revision);
@@ -263,10 +300,12 @@ impl LiveEntry {
 
     fn end(&self, state: &mut State, queries: &LiveQueries, ending: Ending) -> Standing {
         queries.retire(self);
-        state.ended = Some(ending);
+        state.ended = Some(ending.clone());
         state.kept = None;
         self.results().forget();
         state.share.resize(0);
+        // Whoever comes to an end first found out for all.
+        self.ring();
         Standing::Ended(ending)
     }
 

@@ -6,6 +6,9 @@ use serde_json::json;
 use tandem::InitialRecords;
 use tandem_base::{Code, Result};
 use tandem_change::{ChangeSubscription, Notice};
+use tandem_record::filter::Filter;
+use tandem_record::row::Row;
+use tandem_transaction::Commit;
 use tokio::time::Instant;
 
 use super::{Turn, event, send_resync};
@@ -32,6 +35,7 @@ pub(crate) struct Position {
     initial: Option<InitialRecords>,
     initial_until: Instant,
     commits: ChangeSubscription,
+    filter: Option<Filter>,
     _following: Following,
 }
 
@@ -44,14 +48,16 @@ struct Pulled {
 }
 
 impl Position {
-    /// At `commits`, with `initial` records before that, if any.
+    /// At `commits`, of which `filter` lets through what matches before or
+    /// after, with `initial` records before that, if any.
     pub(crate) fn new(
         initial: Option<InitialRecords>,
         commits: ChangeSubscription,
+        filter: Option<Filter>,
         following: Following,
     ) -> Self {
         let initial_until = Instant::now() + INITIAL_TIME;
-        Self { initial, initial_until, commits, _following: following }
+        Self { initial, initial_until, commits, filter, _following: following }
     }
 
     /// Sends what comes next, as long as there is room for it.
@@ -126,7 +132,10 @@ impl Position {
         while pulled.texts.len() < COMMITS_PER_TURN && pulled.bytes < PULL_BYTES {
             let text = match self.commits.try_next()? {
                 None => break,
-                Some(Notice::Commit(commit)) => shared.encoded.text(&commit, counters)?,
+                Some(Notice::Commit(commit)) => {
+                    let left = self.left(&commit)?;
+                    shared.encoded.text(&commit, &left, counters)?
+                }
                 Some(Notice::Progress { revision }) => {
                     event(&json!({ "event": "progress", "revision": revision }))
                 }
@@ -145,6 +154,24 @@ impl Position {
             }
         }
         Ok(pulled)
+    }
+}
+
+impl Position {
+    /// The places of the changes whose record is there and does not match any
+    /// more: nothing else tells a client, which has no filters of its own.
+    fn left(&self, commit: &Commit) -> Result<Vec<usize>> {
+        let Some(filter) = &self.filter else { return Ok(Vec::new()) };
+        let mut left = Vec::new();
+        for (place, change) in commit.changes.iter().enumerate() {
+            if change.before.is_some()
+                && let Some(after) = &change.after
+                && !filter.matches(&Row::from_stored(after.clone())?)
+            {
+                left.push(place);
+            }
+        }
+        Ok(left)
     }
 }
 

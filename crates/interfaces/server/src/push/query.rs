@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde_json::json;
 use tokio::time::timeout;
 
 use super::{CUT_AFTER, Turn, event};
@@ -46,10 +45,10 @@ impl Watched {
                 vec![result]
             }
             Ok(Standing::Same) => Vec::new(),
-            Ok(Standing::Ended(reason)) => {
-                let end = json!({ "event": "ended", "reason": reason, "bucket": entry.bucket() });
+            Ok(Standing::Ended(ending)) => {
+                let end = event(&ending.event(entry.bucket()));
                 outbox.forget(id);
-                outbox.send(frame::shared_push("subscription", id, event(&end)));
+                outbox.send(frame::shared_push("subscription", id, end));
                 return Turn::Ended;
             }
             Err(error) => {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tandem::SubscribeOptions;
 use tandem_base::{Code, Error, Result};
+use tandem_record::filter::Filter;
 
 use super::Fields;
 use crate::data::{Data, write_value};
@@ -80,8 +81,9 @@ impl Peer {
         for bucket in &buckets {
             options = options.bucket(bucket);
         }
-        if let Some(filter) = fields.optional_object("filter")? {
-            options = options.filter(Value::Object(filter));
+        let filter = fields.optional_object("filter")?.map(Value::Object);
+        if let Some(filter) = &filter {
+            options = options.filter(filter.clone());
         }
         if let Some(from) = fields.optional_revision("from")? {
             options = options.from(from);
@@ -104,11 +106,12 @@ impl Peer {
             if let Some(initial) = &initial {
                 options = options.from(initial.revision());
             }
-            Ok((initial, store.follow(options.resolve()?)?))
+            let commits = store.follow(options.resolve()?)?;
+            Ok((initial, commits, filter.as_ref().map(Filter::parse).transpose()?))
         };
-        let (initial, commits) = self.shared.workers.run(Class::Read, work).await?;
+        let (initial, commits, filter) = self.shared.workers.run(Class::Read, work).await?;
         let revision = commits.position();
-        let position = Position::new(initial, commits, following);
+        let position = Position::new(initial, commits, filter, following);
         self.subscriptions.add_changes(id, position, held);
         Ok(Data::value(json!({ "subscriptionId": format!("sub-{id}"), "revision": revision })))
     }
