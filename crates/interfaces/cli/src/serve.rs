@@ -23,7 +23,8 @@ pub(crate) struct Arguments {
     /// Where to listen; port 0 picks a free one.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     listen: String,
-    /// Where administrators may send requests without a login: loopback only.
+    /// Where administrators may send requests without a login: a loopback
+    /// address, unless the config says "adminListenBeyondLoopback": true.
     #[arg(long, value_name = "HOST:PORT")]
     admin_listen: Option<String>,
     /// The store's directory, instead of the config's.

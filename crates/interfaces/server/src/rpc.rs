@@ -2,7 +2,7 @@
 //!
 //! The body is any wire request, the answer is its wire response. There is no
 //! login; whoever reaches the address has every right. So it binds to loopback
-//! only, and a request that carries an `Origin` comes from a web page in a
+//! only, unless the config says otherwise in so many words, and a request that carries an `Origin` comes from a web page in a
 //! browser on this machine and is refused.
 
 use std::net::IpAddr;

@@ -38,7 +38,7 @@ pub struct ServerOptions {
     /// Where it listens; port 0 picks a free one.
     pub listen: String,
     /// Where administrators send requests without a login: a loopback
-    /// address, or `None`.
+    /// address, unless the config allows others, or `None`.
     pub admin_listen: Option<String>,
     /// A store that is open already, instead of the one that the config
     /// describes. It stays open when the server stops.
@@ -102,9 +102,11 @@ impl Server {
         .await?;
         let (listener, address) = bind(&listen).await?;
         let admin = match &admin_listen {
+            Some(admin) if config.admin_listen_beyond_loopback => Some(bind(admin).await?),
             Some(admin) => Some(bind_loopback(admin).await?),
             None => None,
         };
+        warn_of_open_doors(&config, address, admin.as_ref().map(|(_, address)| *address));
         let shared = Shared::start(config, store.clone(), Workers::new(None))?;
         shared.keep_up();
         let mut accepting = vec![tokio::spawn(accept(listener, shared.clone(), Door::Clients))];
@@ -134,8 +136,19 @@ async fn bind_loopback(listen: &str) -> Result<(TcpListener, SocketAddr)> {
         return Ok(bound);
     }
     Err(Error::validation(format!(
-        "Cannot listen on {listen} for administrators: only loopback addresses are allowed"
+        "Cannot listen on {listen} for administrators: it is no loopback address, and the config \
+         does not say \"adminListenBeyondLoopback\": true"
     )))
+}
+
+/// Says what other machines may do here.
+fn warn_of_open_doors(config: &Config, address: SocketAddr, admin: Option<SocketAddr>) {
+    if !address.ip().is_loopback() && config.rate_limit.is_none() {
+        tracing::warn!(%address, "clients of other machines are served without a rate limit");
+    }
+    if let Some(address) = admin.filter(|address| !address.ip().is_loopback()) {
+        tracing::warn!(%address, "whoever reaches this address is an administrator");
+    }
 }
 
 fn open_store(config: &Config) -> Result<Store> {

@@ -77,6 +77,24 @@ async fn web_pages_large_bodies_and_other_addresses_are_refused() {
 }
 
 #[tokio::test]
+async fn administrators_are_listened_for_elsewhere_if_the_config_says_so() {
+    let config = json!({ "adminListenBeyondLoopback": true, "store": { "data": null } });
+    let config = Config::from_json(&config).expect("a setting");
+    let options = ServerOptions::new(config).listen("127.0.0.1:0").admin_listen("0.0.0.0:0");
+    let server = Server::start(options).await.expect("allowed");
+    let admin = server.admin_address().expect("asked for");
+    assert!(admin.ip().is_unspecified());
+    let here = SocketAddr::from(([127, 0, 0, 1], admin.port()));
+    let answer = rpc(here, json!({ "id": 1, "type": "server.stats" })).await;
+    assert_eq!(answer["type"], "result", "{answer}");
+    for wrong in [json!("yes"), json!(1)] {
+        let config = json!({ "adminListenBeyondLoopback": wrong });
+        let refused = Config::from_json(&config).expect_err("not a boolean");
+        assert!(refused.message().contains("adminListenBeyondLoopback"), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn an_administrator_stops_the_server() {
     let (server, admin) = serve().await;
     let mut client = Client::connect(&server).await;

@@ -44,6 +44,9 @@ pub struct Config {
     pub max_connections_per_ip: Option<usize>,
     /// Requests that take this long are logged; zero = none.
     pub slow_request: Duration,
+    /// Whether administrators, who need no login, may be listened for on an
+    /// address that other machines reach.
+    pub admin_listen_beyond_loopback: bool,
     /// The store behind the server.
     pub store: StoreConfig,
 }
@@ -145,6 +148,7 @@ impl Default for Config {
             allowed_origins: None,
             max_connections_per_ip: None,
             slow_request: Duration::from_secs(1),
+            admin_listen_beyond_loopback: false,
             store: StoreConfig::default(),
         }
     }

@@ -27,6 +27,7 @@ pub(super) fn config(json: &Value) -> Result<Config> {
         allowed_origins: origins(&mut root)?,
         max_connections_per_ip: root.positive("maxConnectionsPerIp")?,
         slow_request: root.milliseconds("slowRequestMs", default.slow_request, true)?,
+        admin_listen_beyond_loopback: root.boolean("adminListenBeyondLoopback", false)?,
         store: store(&mut root, default.store, &mut unknown)?,
     };
     unknown.extend(root.unknown());
