@@ -43,6 +43,11 @@ export interface ChangesOptions<S extends SchemaMap, B extends BucketName<S>> {
   /** Every bucket unless given. */
   bucket?: B;
   buckets?: B[];
+  /**
+   * Changes that it covers, such as `bucket.users.inserted` or `bucket.*.deleted`;
+   * instead of buckets, and not with `includeInitial`.
+   */
+  topic?: `bucket.${string}.${'inserted' | 'updated' | 'deleted' | '*'}`;
   /** Changes of records that match before or after. */
   filter?: Filter<S[B]>;
   /** Every commit after this revision; from now on unless given. */

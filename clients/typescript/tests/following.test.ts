@@ -75,6 +75,8 @@ test('changes come commit by commit, with before and after', async () => {
   // Once more from the start.
   const again = await client.changes({ bucket: 'items', from: start });
   expect(await commits(again[Symbol.asyncIterator](), 3)).toEqual([[1, 2, 3], [1], [1]]);
+  const gone = await client.changes({ topic: 'bucket.*.deleted', from: start });
+  expect(await commits(gone[Symbol.asyncIterator](), 1)).toEqual([[1]]);
   await client.dropBucket('items');
   expect((await iterator.next()).value).toMatchObject({ type: 'bucketDropped', bucket: 'items' });
   expect((await failure(client.changes({ bucket: 'none' as never }))).code).toBe(

@@ -91,6 +91,12 @@ pub struct TopicPattern {
 }
 
 impl TopicPattern {
+    /// The one bucket that is meant; `None` = any.
+    #[must_use]
+    pub fn bucket(&self) -> Option<&str> {
+        self.bucket.as_deref()
+    }
+
     /// Whether changes of this kind in this bucket are meant.
     #[must_use]
     pub fn matches(&self, bucket: &str, kind: ChangeKind) -> bool {

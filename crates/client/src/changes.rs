@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, Default)]
 pub struct ChangesOptions {
     buckets: Vec<String>,
+    topic: Option<String>,
     filter: Option<Value>,
     from: Option<u64>,
     include_initial: bool,
@@ -29,6 +30,15 @@ impl ChangesOptions {
     #[must_use]
     pub fn bucket(mut self, bucket: impl Into<String>) -> Self {
         self.buckets.push(bucket.into());
+        self
+    }
+
+    /// Only changes that the topic covers, such as `bucket.users.inserted` or
+    /// `bucket.*.deleted`; instead of buckets, and not with
+    /// [`include_initial`](Self::include_initial).
+    #[must_use]
+    pub fn topic(mut self, topic: impl Into<String>) -> Self {
+        self.topic = Some(topic.into());
         self
     }
 
@@ -59,6 +69,9 @@ impl ChangesOptions {
         let mut fields = Map::new();
         if !self.buckets.is_empty() {
             fields.insert("buckets".to_owned(), json!(self.buckets));
+        }
+        if let Some(topic) = &self.topic {
+            fields.insert("topic".to_owned(), json!(topic));
         }
         if let Some(filter) = &self.filter {
             fields.insert("filter".to_owned(), filter.clone());

@@ -123,6 +123,25 @@ async fn g7_changes_come_commit_by_commit() {
 }
 
 #[tokio::test]
+async fn changes_are_followed_by_topic_across_connections() {
+    let server = serve(config()).await;
+    let network = Network::to(&server).await;
+    let (client, writer) = (network.client().await, client_of(&server).await);
+    let topic = ChangesOptions::new().topic("bucket.*.deleted");
+    let mut changes = client.changes(topic.clone()).await.unwrap();
+    for id in 1..=2 {
+        insert(&writer, id).await;
+        writer.bucket("items").delete(id).await.unwrap();
+        let (_, told) = commit(&mut changes).await;
+        assert_eq!((told.len(), told[0].kind), (1, ChangeKind::Delete));
+        assert_eq!(told[0].key, json!(id));
+        network.cut();
+    }
+    let error = client.changes(topic.include_initial()).await.unwrap_err();
+    assert!(error.is(Code::ValidationError));
+}
+
+#[tokio::test]
 async fn g8_changes_may_begin_with_the_records_that_there_are() {
     let server = serve(config()).await;
     let network = Network::to(&server).await;

@@ -99,7 +99,7 @@ pub use tandem_base::{
     Clock, Code, Environment, Error, HistogramSnapshot, Kind, Random, Result, SimulatedClock,
     Threads,
 };
-pub use tandem_change::{ChangeKind, ChangeLogOptions, EventGuard};
+pub use tandem_change::{ChangeKind, ChangeLogOptions, EventGuard, TopicPattern};
 pub use tandem_query::QueryLimits;
 pub use tandem_record::{CheckProblem, CheckReport, IndexInfo, OnDelete, ProblemKind};
 pub use tandem_storage::{DiskOptions, Durability};

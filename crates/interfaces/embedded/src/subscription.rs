@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tandem_base::{Error, Result};
-use tandem_change::{self as change, ChangeHub, ChangePredicate, ChangeSubscription};
+use tandem_change::{
+    self as change, ChangeHub, ChangeKind, ChangePredicate, ChangeSubscription, TopicPattern,
+};
 use tandem_record::filter::Filter;
 use tandem_record::row::Row;
 
@@ -29,6 +31,7 @@ use crate::store::Store;
 #[derive(Clone, Debug, Default)]
 pub struct SubscribeOptions {
     buckets: Option<Vec<String>>,
+    topic: Option<TopicPattern>,
     filter: Option<Value>,
     from: Option<u64>,
     include_initial: bool,
@@ -45,6 +48,15 @@ impl SubscribeOptions {
     #[must_use]
     pub fn bucket(mut self, name: impl Into<String>) -> Self {
         self.buckets.get_or_insert_default().push(name.into());
+        self
+    }
+
+    /// Changes that the pattern covers, such as `bucket.users.inserted` or
+    /// `bucket.*.deleted`. Not together with
+    /// [`include_initial`](Self::include_initial).
+    #[must_use]
+    pub fn topic(mut self, pattern: TopicPattern) -> Self {
+        self.topic = Some(pattern);
         self
     }
 
@@ -83,10 +95,13 @@ impl SubscribeOptions {
     ///
     /// # Errors
     /// `VALIDATION_ERROR` for a malformed filter, or together with a revision
-    /// to start from; `BUCKET_NOT_DEFINED`; `STORAGE_ERROR`; `CLOSED`.
+    /// to start from or a topic; `BUCKET_NOT_DEFINED`; `STORAGE_ERROR`; `CLOSED`.
     pub fn initial_records(&self, store: &Store) -> Result<InitialRecords> {
         if self.from.is_some() {
             return Err(Error::validation("\"from\" and \"includeInitial\" exclude each other"));
+        }
+        if self.topic.is_some() {
+            return Err(Error::validation("\"topic\" and \"includeInitial\" exclude each other"));
         }
         let filter = self.filter.as_ref().map(Filter::parse).transpose()?;
         InitialRecords::open(store, self.buckets.as_deref(), filter)
@@ -98,10 +113,21 @@ impl SubscribeOptions {
     /// # Errors
     /// `VALIDATION_ERROR` for a malformed filter.
     pub fn resolve(self) -> Result<change::SubscribeOptions> {
-        let Self { buckets, filter, from, include_initial: _ } = self;
-        let predicate = filter.map(|filter| Filter::parse(&filter).map(matching)).transpose()?;
+        let Self { buckets, topic, filter, from, include_initial: _ } = self;
+        let matching = filter.map(|filter| Filter::parse(&filter).map(matching)).transpose()?;
+        let predicate = match topic {
+            None => matching,
+            Some(topic) => Some(covered(topic, matching)),
+        };
         Ok(change::SubscribeOptions { buckets, predicate, from, ..Default::default() })
     }
+}
+
+fn covered(topic: TopicPattern, and: Option<ChangePredicate>) -> ChangePredicate {
+    Arc::new(move |change| {
+        topic.matches(&change.bucket, ChangeKind::of(change))
+            && and.as_ref().is_none_or(|and| and(change))
+    })
 }
 
 fn matching(filter: Filter) -> ChangePredicate {

@@ -306,6 +306,76 @@ async fn a_follower_that_nothing_concerns_is_told_where_it_is() {
 /// With a filter a client could not tell a record that has changed from one that
 /// is no longer its business, short of evaluating the filter itself.
 #[tokio::test]
+async fn events_are_addressed_by_topic_with_wildcards() {
+    let server = serve_json(json!({ "store": { "data": null,
+        "buckets": { "items": items(), "others": items() } } }))
+    .await;
+    let mut writer = Client::connect(&server).await;
+    let data = json!([{ "id": 1, "n": 1 }, { "id": 2, "n": 9 }]);
+    writer.ok("store.insertMany", json!({ "bucket": "items", "data": data })).await;
+    writer.ok("store.insert", json!({ "bucket": "others", "data": { "id": 7 } })).await;
+    let changed = json!({ "bucket": "items", "key": 1, "data": { "n": 2 } });
+    writer.ok("store.update", changed).await;
+    writer.ok("store.delete", json!({ "bucket": "items", "key": 2 })).await;
+    writer.ok("store.delete", json!({ "bucket": "others", "key": 7 })).await;
+    let all = [
+        ("items", "insert", 1),
+        ("items", "insert", 2),
+        ("others", "insert", 7),
+        ("items", "update", 1),
+        ("items", "delete", 2),
+        ("others", "delete", 7),
+    ];
+    for (topic, covered) in [
+        ("bucket.items.inserted", vec![0, 1]),
+        ("bucket.items.*", vec![0, 1, 3, 4]),
+        ("bucket.*.deleted", vec![4, 5]),
+        ("*.*.*", vec![0, 1, 2, 3, 4, 5]),
+        ("bucket.others.updated", vec![]),
+    ] {
+        let mut client = Client::connect(&server).await;
+        client.ok("store.subscribeChanges", json!({ "topic": topic, "from": 0 })).await;
+        let expected: Vec<_> = covered.into_iter().map(|at: usize| all[at]).collect();
+        let mut told = Vec::new();
+        while told.len() < expected.len() {
+            let push = client.push().await;
+            for change in push["data"]["changes"].as_array().into_iter().flatten() {
+                told.push((
+                    change["bucket"].clone(),
+                    change["type"].clone(),
+                    change["key"].clone(),
+                ));
+            }
+        }
+        let shown =
+            |(bucket, kind, key): &(&str, &str, i32)| (json!(bucket), json!(kind), json!(key));
+        assert_eq!(told, expected.iter().map(shown).collect::<Vec<_>>(), "{topic}");
+    }
+    // Together with a filter, both hold.
+    let mut client = Client::connect(&server).await;
+    let both = json!({ "topic": "bucket.items.*", "filter": { "n": { "$gte": 5 } }, "from": 0 });
+    client.ok("store.subscribeChanges", both).await;
+    for kind in ["insert", "delete"] {
+        let push = client.push().await;
+        let changes = push["data"]["changes"].as_array().expect("changes");
+        assert_eq!(changes.len(), 1, "{push}");
+        assert_eq!((&changes[0]["type"], &changes[0]["key"]), (&json!(kind), &json!(2)));
+    }
+    let mut client = Client::connect(&server).await;
+    for wrong in [
+        json!({ "topic": "users.inserted" }),
+        json!({ "topic": "bucket.items.changed" }),
+        json!({ "topic": 7 }),
+        json!({ "topic": "bucket.items.*", "bucket": "items" }),
+        json!({ "topic": "bucket.items.*", "includeInitial": true }),
+    ] {
+        client.err("store.subscribeChanges", wrong, "VALIDATION_ERROR").await;
+    }
+    let unknown = json!({ "topic": "bucket.no.*" });
+    client.err("store.subscribeChanges", unknown, "BUCKET_NOT_DEFINED").await;
+}
+
+#[tokio::test]
 async fn g8_a_record_that_leaves_a_filter_is_said_to_have_left() {
     let server = serve_items().await;
     let mut writer = Client::connect(&server).await;

@@ -1,7 +1,7 @@
 //! Subscriptions: stored queries and changes.
 
 use serde_json::{Value, json};
-use tandem::SubscribeOptions;
+use tandem::{SubscribeOptions, TopicPattern};
 use tandem_base::{Code, Error, Result};
 use tandem_record::filter::Filter;
 
@@ -71,13 +71,21 @@ impl Peer {
         }
     }
 
-    /// `{bucket? or buckets?, filter?, from? or includeInitial?}` →
+    /// `{bucket? or buckets? or topic?, filter?, from? or includeInitial?}` →
     /// `{subscriptionId, revision}`.
     async fn subscribe_changes(&mut self, fields: &mut Fields) -> Result<Data> {
         let held = self.room_for_subscription()?;
         let mut buckets = fields.optional_strings("buckets")?.unwrap_or_default();
         buckets.extend(fields.optional_string("bucket")?);
         let mut options = SubscribeOptions::new();
+        if let Some(topic) = fields.optional_string("topic")? {
+            if !buckets.is_empty() {
+                return Err(Error::validation("\"topic\" and \"bucket\" exclude each other"));
+            }
+            let topic: TopicPattern = topic.parse()?;
+            buckets.extend(topic.bucket().map(str::to_owned));
+            options = options.topic(topic);
+        }
         for bucket in &buckets {
             options = options.bucket(bucket);
         }
