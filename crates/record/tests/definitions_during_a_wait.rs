@@ -6,10 +6,13 @@
 
 mod support;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use support::{Bench, fields};
 use tandem_base::{Code, Result};
-use tandem_record::{IndexState, Records};
+use tandem_record::key::encode_key;
+use tandem_record::{BuildStep, IndexState, Records, keys};
+use tandem_storage::{Direction, KeyRange};
 use tandem_transaction::{CommitOptions, Isolation, Transaction};
 
 type Statement = fn(&Records, &mut Transaction) -> Result<()>;
@@ -147,6 +150,52 @@ fn an_index_is_withheld_only_from_those_whose_writes_it_misses() {
         let index = catalog.bucket("t").unwrap().index("g").unwrap();
         assert_eq!(index.is_ready(), is_used);
         tx.commit(CommitOptions::default()).unwrap();
+        bench.check_clean();
+    }
+}
+
+/// A unique index is built over two records with one value, one of which this
+/// transaction takes the value from. Its own view of the index, once it is ready,
+/// has the other.
+#[test]
+fn g4_an_own_write_during_a_build_hides_no_entry_of_another_record() {
+    for built in [0, 1] {
+        let bench = two_records(plain());
+        bench.insert("t", json!({ "id": 3, "g": 1 })).unwrap();
+        let unique = json!({ "fields": ["g"], "unique": true });
+        bench
+            .run(|records, tx| records.create_index(tx, "t", &unique, IndexState::Building))
+            .unwrap();
+        let view = bench.coordination.view().unwrap();
+        let (_, index) = bench.records.unfinished_builds(&*view).unwrap().remove(0);
+        let step = |rows| bench.records.build_step(&*bench.coordination, index, rows).unwrap();
+        if built > 0 {
+            step(built);
+        }
+        let mut holder = bench.begin(Isolation::Serializable);
+        bench.records.lock(&mut holder, "t", &json!(9), None).unwrap();
+        let mut tx = bench.begin(Isolation::Serializable);
+        let twin = fields(json!({ "g": 7 }));
+        bench.records.update(&mut tx, "t", &json!(3), &twin, None).unwrap();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let one = fields(json!({ "id": 9, "g": 9 }));
+                bench.records.insert(&mut tx, "t", one).unwrap();
+            });
+            while !bench.coordination.locks().has_waiters() {
+                std::thread::yield_now();
+            }
+            // Of the rows, only those up to the twin are built.
+            step(2 - built);
+            holder.rollback();
+            waiter.join().unwrap();
+        });
+        let entries = tx.scan(&KeyRange::prefix(&keys::index_prefix(index)), Direction::Forward);
+        let holders: Vec<_> = entries.map(|entry| entry.unwrap().value).collect();
+        let key = |id: u64| Bytes::from(encode_key(&json!(id)).unwrap());
+        assert_eq!(holders, [1, 2, 3, 9].map(key), "{built} built before");
+        tx.commit(CommitOptions::default()).unwrap();
+        while !matches!(step(9), BuildStep::Done) {}
         bench.check_clean();
     }
 }

@@ -54,7 +54,7 @@ impl Records {
                 entries(index, row, primary_key, &mut new)?;
             }
             for entry in old.iter().filter(|entry| !new.contains(entry)) {
-                if holds(tx, entry, primary_key)? {
+                if holds(tx, index, entry, primary_key)? {
                     delta.removes.push(entry.key.clone());
                 }
             }
@@ -175,8 +175,12 @@ fn holder(
 }
 
 /// Whether the entry, as the transaction sees it, is this record's to remove:
-/// while constraints are deferred, another record may have taken it over.
-fn holds(tx: &Transaction, entry: &IndexEntry, primary_key: &Bytes) -> Result<bool> {
+/// while constraints are deferred, another record may have taken it over, and while
+/// the index is built, it may be that of another with the same value.
+fn holds(tx: &Transaction, index: &Index, entry: &IndexEntry, primary_key: &Bytes) -> Result<bool> {
+    if entry.is_exclusive() && !index.is_complete() {
+        return Ok(tx.get_untracked(&entry.key)?.as_ref() == Some(primary_key));
+    }
     if !entry.is_exclusive() || !tx.defers_constraints() {
         return Ok(true);
     }
