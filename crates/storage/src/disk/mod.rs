@@ -24,10 +24,9 @@
 //! the batch to the operating system before it returns. A batch carries a
 //! checksum over all of it and is replayed whole or not at all.
 //!
-//! Keys and values are kept without copying where possible: a written `Bytes`
-//! lives on in the buffer until it goes to a table, and a read one may share
-//! its memory with a cached block of about 4 KiB. Who keeps values for long
-//! should copy them.
+//! What is written is copied into the buffer, but for long values ([`packed`]). A value
+//! that was read may share its memory with a cached block of about 4 KiB, or with what
+//! the same batch wrote to the same tree: who keeps values for long should copy them.
 //!
 //! `docs/storage-engines.md` lists what was checked in the library's source.
 
@@ -38,6 +37,7 @@ mod journal;
 mod journal_room;
 mod manifest;
 mod options;
+mod packed;
 mod snapshot;
 mod trees;
 
@@ -54,6 +54,7 @@ pub use options::DiskOptions;
 use self::directory::{Directory, format_missing};
 use self::error::{at, open_failed, write_failed};
 use self::journal_room::JournalRoom;
+use self::packed::Packed;
 use self::snapshot::DiskSnapshot;
 use self::trees::Trees;
 use crate::{Durability, Operation, Poison, Snapshot, Storage, WriteBatch};
@@ -189,10 +190,15 @@ impl DiskStorage {
         room.reserve(&operations);
         let mut output = OwnedWriteBatch::with_capacity(database.clone(), operations.len())
             .durability(Some(mode));
+        let mut packed = Packed::new(trees, &operations);
         for operation in operations {
+            let tree = trees.number(operation.key());
+            let keyspace = trees.at(tree);
             match operation {
-                Operation::Put { key, value } => output.insert(trees.of(&key), key, value),
-                Operation::Delete { key } => output.remove(trees.of(&key), key),
+                Operation::Put { key, value } => {
+                    output.insert(keyspace, packed.pack(tree, key), packed.pack(tree, value));
+                }
+                Operation::Delete { key } => output.remove(keyspace, packed.pack(tree, key)),
             }
         }
         output.commit()?;

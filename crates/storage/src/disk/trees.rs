@@ -40,9 +40,18 @@ impl Trees {
         Ok(Self { keyspaces, tree_of })
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.keyspaces.len()
+    }
+
+    /// The tree of that number.
+    pub(super) fn at(&self, number: usize) -> &Keyspace {
+        &self.keyspaces[number]
+    }
+
     /// The tree that `key` belongs to.
     pub(super) fn of(&self, key: &[u8]) -> &Keyspace {
-        &self.keyspaces[self.number(key)]
+        self.at(self.number(key))
     }
 
     /// The trees that may hold keys of a range that is not empty, in key order.
@@ -62,7 +71,8 @@ impl Trees {
         self.keyspaces.iter().map(Keyspace::disk_space).sum()
     }
 
-    fn number(&self, key: &[u8]) -> usize {
+    /// The number of the tree that `key` belongs to, from 0 in key order.
+    pub(super) fn number(&self, key: &[u8]) -> usize {
         key.first().map_or(0, |byte| self.tree_of[usize::from(*byte)].into())
     }
 }
