@@ -33,7 +33,8 @@ const INITIAL_TIME: Duration = Duration::from_secs(60);
 
 /// A position in the commits, or still in the records before them.
 pub(crate) struct Position {
-    initial: Option<InitialRecords>,
+    /// Large, and mostly there for a moment or not at all.
+    initial: Option<Box<InitialRecords>>,
     initial_until: Instant,
     commits: ChangeSubscription,
     filter: Option<Filter>,
@@ -62,6 +63,7 @@ impl Position {
         following: Following,
     ) -> Self {
         let initial_until = Instant::now() + INITIAL_TIME;
+        let initial = initial.map(Box::new);
         Self { initial, initial_until, commits, filter, caught_up: false, _following: following }
     }
 
