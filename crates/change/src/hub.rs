@@ -123,9 +123,9 @@ impl ChangeHub {
         self.state().ring.after(position, max)
     }
 
-    /// Whether every commit after `position` is in memory.
-    pub(crate) fn holds(&self, position: u64) -> bool {
-        self.state().ring.floor().is_some_and(|floor| position >= floor)
+    /// See [`Ring::has_few_after`].
+    pub(crate) fn has_few_after(&self, position: u64, commits: usize, bytes: usize) -> bool {
+        self.state().ring.has_few_after(position, commits, bytes)
     }
 
     /// The first revision that it was told of, and the log bytes of all since.

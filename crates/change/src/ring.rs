@@ -12,7 +12,8 @@ pub(crate) struct Ring {
     bytes: usize,
     max_bytes: usize,
     max_commits: usize,
-    /// `None` until the first commit.
+    /// The revision of the first commit that was ever pushed, less one, grown
+    /// by what fell out: every commit after it is here. `None` until the first.
     floor: Option<u64>,
     newest: u64,
 }
@@ -30,12 +31,6 @@ impl Ring {
     /// The newest revision that was pushed; 0 = none yet.
     pub(crate) fn newest(&self) -> u64 {
         self.newest
-    }
-
-    /// The revision of the first commit that was ever pushed, less one, grown
-    /// by what fell out: every commit after it is here.
-    pub(crate) fn floor(&self) -> Option<u64> {
-        self.floor
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -56,6 +51,27 @@ impl Ring {
             self.floor = Some(commit.revision);
             evicted.push(commit);
         }
+    }
+
+    /// Whether all commits after `position` are here, no more than so many of them
+    /// and of so many bytes.
+    pub(crate) fn has_few_after(&self, position: u64, commits: usize, bytes: usize) -> bool {
+        if self.floor.is_none_or(|floor| position < floor) {
+            return false;
+        }
+        // From the newest on: who is far behind costs no more than who is not.
+        let (mut seen, mut held) = (0, 0);
+        for (commit, bytes_of_it) in self.commits.iter().rev() {
+            if commit.revision <= position {
+                break;
+            }
+            seen += 1;
+            held += bytes_of_it;
+            if seen > commits || held > bytes {
+                return false;
+            }
+        }
+        true
     }
 
     /// At most `max` commits after `position`, oldest first; `None` when some
@@ -113,7 +129,22 @@ mod tests {
         assert_eq!(revisions(&ring, 6), Some(vec![7, 8, 9]));
         assert_eq!(revisions(&ring, 9), Some(vec![]));
         ring.push(commit(10, 5 * one), &mut evicted);
-        assert_eq!((ring.bytes(), ring.floor(), ring.newest()), (0, Some(10), 10));
+        assert_eq!((ring.bytes(), ring.floor, ring.newest()), (0, Some(10), 10));
+    }
+
+    #[test]
+    fn few_are_those_within_both_bounds_and_all_in_memory() {
+        let one = memory_bytes(&commit(1, 10));
+        let mut ring = Ring::new(usize::MAX, 3);
+        assert!(!ring.has_few_after(0, 9, usize::MAX), "nothing is known yet");
+        for revision in 5..=8 {
+            ring.push(commit(revision, 10), &mut Vec::new());
+        }
+        assert!(!ring.has_few_after(4, 9, usize::MAX), "5 is not here any more");
+        assert!(ring.has_few_after(5, 3, 3 * one));
+        assert!(!ring.has_few_after(5, 2, 3 * one) && ring.has_few_after(6, 2, 3 * one));
+        assert!(!ring.has_few_after(5, 3, 3 * one - 1) && ring.has_few_after(6, 3, 3 * one - 1));
+        assert!(ring.has_few_after(8, 0, 0) && ring.has_few_after(9, 0, 0));
     }
 
     #[test]

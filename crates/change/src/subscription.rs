@@ -180,12 +180,21 @@ impl ChangeSubscription {
         self.position
     }
 
-    /// Whether the next pull has to read storage, because what it needs is no
-    /// longer in memory. An asynchronous caller then pulls on a thread that
-    /// may block.
+    /// Whether everything up to now is in memory, and is no more than so many
+    /// commits and bytes: how an asynchronous caller tells whether to pull
+    /// [at once](Self::try_next_at_hand) or to go elsewhere.
     #[must_use]
-    pub fn reads_storage(&self) -> bool {
-        self.pulled.is_empty() && self.lost.is_none() && !self.hub.holds(self.position)
+    pub fn is_at_hand(&self, commits: usize, bytes: usize) -> bool {
+        self.lost.is_some() || self.hub.has_few_after(self.position, commits, bytes)
+    }
+
+    /// Moves on to `revision`, which is committed, because the caller knows that
+    /// nothing up to there matches: it need not be looked at. Does nothing to a
+    /// subscription that is there already.
+    pub fn skip_to(&mut self, revision: u64) {
+        if self.pulled.is_empty() && self.lost.is_none() {
+            self.position = self.position.max(revision);
+        }
     }
 
     /// The next notice, if there is one now. Looks at a bounded number of
@@ -196,15 +205,40 @@ impl ChangeSubscription {
     /// `RESYNC_REQUIRED` after [`Notice::Resync`]; `STORAGE_ERROR`,
     /// `CORRUPTED`: the position stays where it is.
     pub fn try_next(&mut self) -> Result<Option<Notice>> {
-        if let Some(oldest) = self.lost {
-            return Err(resync_required(oldest));
-        }
-        if let Some(notice) = self.take_pulled() {
-            return Ok(Some(notice));
+        if let Some(known) = self.known() {
+            return known.map(Some);
         }
         // Asked before the pull: what was committed before closing is pulled.
         let closed = self.hub.is_closed();
-        match self.pull()? {
+        let pulled = match self.pull_from_ring() {
+            Some(pulled) => pulled,
+            None => self.pull_from_log()?,
+        };
+        self.answer(pulled, closed)
+    }
+
+    /// As [`try_next`](Self::try_next), for where nothing may wait: `None` when
+    /// what comes next is not in memory any more. Then ask `try_next` on a thread
+    /// that may read storage.
+    pub fn try_next_at_hand(&mut self) -> Option<Result<Option<Notice>>> {
+        if let Some(known) = self.known() {
+            return Some(known.map(Some));
+        }
+        let closed = self.hub.is_closed();
+        let pulled = self.pull_from_ring()?;
+        Some(self.answer(pulled, closed))
+    }
+
+    /// What there is to say without a pull.
+    fn known(&mut self) -> Option<Result<Notice>> {
+        if let Some(oldest) = self.lost {
+            return Some(Err(resync_required(oldest)));
+        }
+        self.take_pulled().map(Ok)
+    }
+
+    fn answer(&mut self, pulled: Pulled, closed: bool) -> Result<Option<Notice>> {
+        match pulled {
             Pulled::Found => Ok(self.take_pulled()),
             Pulled::Lost(oldest_revision) => {
                 self.lost = Some(oldest_revision);
@@ -292,23 +326,25 @@ impl ChangeSubscription {
     }
 
     /// Moves the position over what does not match, to the next commit that
-    /// does, to the end, or as far as one pull may go.
-    fn pull(&mut self) -> Result<Pulled> {
+    /// does, to the end, or as far as one pull may go. `None` when the next
+    /// commits are in the log only.
+    fn pull_from_ring(&mut self) -> Option<Pulled> {
         let mut chunk = 1;
-        while let Some(commits) = self.hub.after(self.position, chunk) {
+        loop {
+            let commits = self.hub.after(self.position, chunk)?;
             if commits.is_empty() {
-                return Ok(Pulled::CaughtUp);
+                return Some(Pulled::CaughtUp);
             }
             for commit in commits {
                 if let Some(stop) = self.look_at(commit) {
-                    return Ok(stop);
+                    return Some(stop);
                 }
             }
             chunk = RING_CHUNK;
         }
-        self.pull_from_log()
     }
 
+    /// As [`pull_from_ring`](Self::pull_from_ring), from storage.
     fn pull_from_log(&mut self) -> Result<Pulled> {
         let view = self.coordination.view()?;
         if view.revision() <= self.position {

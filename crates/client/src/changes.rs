@@ -1,4 +1,5 @@
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
@@ -88,8 +89,9 @@ pub enum ChangeEvent {
     Commit {
         /// Its number.
         revision: u64,
-        /// In the order of the first write.
-        changes: Vec<Change>,
+        /// In the order of the first write. Shared by the subscriptions of this
+        /// client that are told the same.
+        changes: Arc<[Change]>,
     },
     /// Records that there were at `revision`, as inserts, with
     /// [`ChangesOptions::include_initial`].
@@ -178,6 +180,8 @@ pub struct Change {
 #[derive(Debug)]
 pub struct Changes {
     client: Client,
+    /// What the driver knows it by.
+    number: u64,
     events: mpsc::Receiver<ChangeEvent>,
     revision: u64,
 }
@@ -198,10 +202,10 @@ impl Changes {
             resync: false,
             news: std::collections::VecDeque::new(),
         };
-        let answer = follow(&client, subject).await?;
+        let (number, answer) = follow(&client, subject).await?;
         let revision = answer["revision"].as_u64();
         let revision = revision.ok_or_else(|| Error::invalid_answer("No revision"))?;
-        Ok(Self { client, events: receiver, revision: options.from.unwrap_or(revision) })
+        Ok(Self { client, number, events: receiver, revision: options.from.unwrap_or(revision) })
     }
 
     /// The next event; `None` when the client is closed or after
@@ -225,7 +229,7 @@ impl Changes {
             // While less than half is taken, nobody waits for room: see
             // `Interest::has_room`.
             if self.events.capacity() <= self.events.max_capacity().div_ceil(2) {
-                self.client.link.drained.notify_one();
+                self.client.link.drained.ring(self.number);
             }
         }
         Poll::Ready(event)
@@ -243,15 +247,18 @@ impl Stream for Changes {
 impl Drop for Changes {
     fn drop(&mut self) {
         self.events.close();
-        self.client.link.drained.notify_one();
+        self.client.link.drained.ring(self.number);
     }
 }
 
-/// Starts a subscription; answers what the server first says about it.
-pub(crate) async fn follow(client: &Client, subject: Subject) -> Result<Value> {
+/// Starts a subscription; answers its number, and what the server first says about
+/// it.
+pub(crate) async fn follow(client: &Client, subject: Subject) -> Result<(u64, Value)> {
     let (created, answered) = oneshot::channel();
-    client.link.send(Command::Follow(Interest::new(subject, created)));
-    answered.await.unwrap_or_else(|_| Err(Error::closed("The client is closed")))
+    let number = client.link.next_interest();
+    client.link.send(Command::Follow(number, Interest::new(subject, created)));
+    let answer = answered.await.unwrap_or_else(|_| Err(Error::closed("The client is closed")));
+    Ok((number, answer?))
 }
 
 /// A push of the channel `changes`.
@@ -261,19 +268,28 @@ pub(crate) enum Pushed {
     Over,
 }
 
+/// The subscription and the data of a push that tells of a commit, if the frame is
+/// written as our servers write it; any other is read as JSON.
+pub(crate) fn commit_text(frame: &str) -> Option<(&str, &str)> {
+    let rest = frame.strip_prefix(r#"{"type":"push","channel":"changes","subscriptionId":""#)?;
+    let (subscription, data) = rest.split_once(r#"","data":"#)?;
+    let data = data.strip_suffix('}')?;
+    data.starts_with(r#"{"revision":"#).then_some((subscription, data))
+}
+
 /// Reads one; `None` for an event of a later protocol.
 pub(crate) fn read_event(mut data: Value) -> Option<Pushed> {
     let revision = data["revision"].as_u64();
     let event = match data.get("event").and_then(Value::as_str) {
         None => {
             let Value::Array(changes) = data["changes"].take() else { return None };
-            let changes = changes.into_iter().filter_map(read_change).collect();
+            let changes = changes.into_iter().filter_map(read_change);
             let revision = revision?;
             if data["initial"] == true {
                 let last = data["last"] == true;
-                ChangeEvent::Initial { revision, changes, last }
+                ChangeEvent::Initial { revision, changes: changes.collect(), last }
             } else {
-                ChangeEvent::Commit { revision, changes }
+                ChangeEvent::Commit { revision, changes: changes.collect() }
             }
         }
         Some("progress") => ChangeEvent::Progress { revision: revision? },
@@ -302,4 +318,23 @@ fn read_change(mut change: Value) -> Option<Change> {
         after: change.get_mut("after").map(Value::take),
         left: change["left"] == true,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_push_of_a_commit_is_told_from_others_by_its_text() {
+        let head = r#"{"type":"push","channel":"changes","subscriptionId":"sub-7","data":"#;
+        let commit = r#"{"revision":3,"changes":[]}"#;
+        assert_eq!(commit_text(&format!("{head}{commit}}}")), Some(("sub-7", commit)));
+        for other in [
+            format!(r#"{head}{{"event":"progress","revision":3}}}}"#),
+            format!(r#"{head}{{"initial":true,"revision":3,"changes":[],"last":true}}}}"#),
+            format!(r#"{{"channel":"changes","type":"push","data":{commit}}}"#),
+        ] {
+            assert_eq!(commit_text(&other), None);
+        }
+    }
 }

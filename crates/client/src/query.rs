@@ -32,6 +32,8 @@ pub enum QueryEvent {
 #[derive(Debug)]
 pub struct Query {
     client: Client,
+    /// What the driver knows it by.
+    number: u64,
     events: mpsc::Receiver<QueryEvent>,
 }
 
@@ -44,8 +46,9 @@ impl Query {
         if let Some(params) = params {
             fields.insert("params".to_owned(), params);
         }
-        follow(&client, Subject::Query { fields, events, held: None }).await?;
-        Ok(Self { client, events: receiver })
+        let subject = Subject::Query { fields, events, held: None };
+        let (number, _) = follow(&client, subject).await?;
+        Ok(Self { client, number, events: receiver })
     }
 
     /// The next event; `None` when the client is closed or after
@@ -56,7 +59,7 @@ impl Query {
 
     fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<QueryEvent>> {
         let event = std::task::ready!(self.events.poll_recv(context));
-        self.client.link.drained.notify_one();
+        self.client.link.drained.ring(self.number);
         Poll::Ready(event)
     }
 }
@@ -72,6 +75,6 @@ impl Stream for Query {
 impl Drop for Query {
     fn drop(&mut self) {
         self.events.close();
-        self.client.link.drained.notify_one();
+        self.client.link.drained.ring(self.number);
     }
 }

@@ -16,7 +16,7 @@ use tandem_client::{
 async fn commit(changes: &mut Changes) -> (u64, Vec<tandem_client::Change>) {
     loop {
         match in_time(changes.next()).await.expect("it goes on") {
-            ChangeEvent::Commit { revision, changes } => return (revision, changes),
+            ChangeEvent::Commit { revision, changes } => return (revision, changes.to_vec()),
             ChangeEvent::Progress { .. } => {}
             other => panic!("a commit was expected, not {other:?}"),
         }

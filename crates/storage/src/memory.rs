@@ -132,6 +132,10 @@ impl Snapshot for MemorySnapshot {
             Direction::Reverse => Box::new(entries.rev()),
         }
     }
+
+    fn in_memory(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -84,4 +84,10 @@ pub trait Snapshot: Send + Sync {
     /// The entries of `range` in key order, or in the opposite order for
     /// [`Direction::Reverse`]. Lazy: cost follows consumption.
     fn scan(&self, range: &KeyRange, direction: Direction) -> Entries<'_>;
+
+    /// Whether [`get`](Self::get) never waits for a disk or for anything else, so
+    /// that it may be called where nothing may block.
+    fn in_memory(&self) -> bool {
+        false
+    }
 }

@@ -85,6 +85,13 @@ pub trait Coordination: Send + Sync {
     /// `STORAGE_ERROR` when it cannot be reached.
     fn view(&self) -> Result<Arc<View>>;
 
+    /// The newest published state, to be read where nothing may wait: it answers
+    /// what is in memory, and says so when that
+    /// [was not enough](View::fell_short). `None` where even the view is not near.
+    fn view_at_hand(&self) -> Option<Arc<View>> {
+        None
+    }
+
     /// Commits, or says why not. On return the commit is as durable as asked,
     /// visible to every later view, and in the hands of the listeners.
     ///

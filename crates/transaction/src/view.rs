@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tandem_base::Result;
+use tandem_base::sync::atomic::{AtomicBool, Ordering};
+use tandem_base::{Error, Result};
 use tandem_storage::{Direction, Entries, KeyRange, Snapshot};
 
 use crate::cache::CommittedCache;
@@ -25,6 +26,10 @@ pub trait Read {
     fn schema_revision(&self) -> u64;
 }
 
+/// The largest value that a view [at hand](View::at_hand) answers: what is made
+/// of a larger one takes its time, too.
+const LARGEST_AT_HAND: usize = 64 << 10;
+
 /// The whole state of the store as of one revision. Immutable, shared, cheap
 /// to hold; a held view keeps the engine from dropping what it shows.
 pub struct View {
@@ -32,6 +37,8 @@ pub struct View {
     schema_revision: u64,
     snapshot: Arc<dyn Snapshot>,
     cache: Option<Arc<CommittedCache>>,
+    /// Whether a read was refused; `None` = all are answered.
+    fell_short: Option<AtomicBool>,
 }
 
 impl View {
@@ -39,13 +46,40 @@ impl View {
     /// `revision`.
     #[must_use]
     pub fn new(revision: u64, schema_revision: u64, snapshot: Arc<dyn Snapshot>) -> Self {
-        Self { revision, schema_revision, snapshot, cache: None }
+        Self { revision, schema_revision, snapshot, cache: None, fell_short: None }
     }
 
     /// The same view, reading through a cache of its store.
     pub(crate) fn reading_through(mut self, cache: Option<Arc<CommittedCache>>) -> Self {
         self.cache = cache;
         self
+    }
+
+    /// The same state, to be read where nothing may wait: single keys are answered
+    /// from memory or not at all. After any read that was refused the view has
+    /// [fallen short](Self::fell_short), and whatever was made of its answers is
+    /// to be made anew from a view that may ask the disk.
+    pub(crate) fn at_hand(&self) -> Self {
+        Self {
+            revision: self.revision,
+            schema_revision: self.schema_revision,
+            snapshot: self.snapshot.clone(),
+            cache: self.cache.clone(),
+            fell_short: Some(AtomicBool::new(false)),
+        }
+    }
+
+    /// Whether a read was refused because its answer is not at hand.
+    #[must_use]
+    pub fn fell_short(&self) -> bool {
+        self.fell_short.as_ref().is_some_and(|fell_short| fell_short.load(Ordering::Relaxed))
+    }
+
+    /// Refuses a read, if this view answers from memory only.
+    fn refuse(&self) -> Result<()> {
+        let Some(fell_short) = &self.fell_short else { return Ok(()) };
+        fell_short.store(true, Ordering::Relaxed);
+        Err(Error::internal("The answer is not at hand"))
     }
 }
 
@@ -61,18 +95,30 @@ impl View {
 
 impl Read for View {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        let Some(cache) = self.cache.as_ref().filter(|_| CommittedCache::is_cacheable(key)) else {
-            return self.snapshot.get(key);
+        let cache = self.cache.as_ref().filter(|_| CommittedCache::is_cacheable(key));
+        let value = match cache.and_then(|cache| cache.get(key, self.revision)) {
+            Some(value) => value,
+            None => {
+                if !self.snapshot.in_memory() {
+                    self.refuse()?;
+                }
+                let value = self.snapshot.get(key)?;
+                if let Some(cache) = cache {
+                    cache.offer(key, self.revision, value.as_ref());
+                }
+                value
+            }
         };
-        if let Some(value) = cache.get(key, self.revision) {
-            return Ok(value);
+        if value.as_ref().is_some_and(|value| value.len() > LARGEST_AT_HAND) {
+            self.refuse()?;
         }
-        let value = self.snapshot.get(key)?;
-        cache.offer(key, self.revision, value.as_ref());
         Ok(value)
     }
 
     fn scan(&self, range: &KeyRange, direction: Direction) -> Entries<'_> {
+        if let Err(refused) = self.refuse() {
+            return Box::new(std::iter::once(Err(refused)));
+        }
         self.snapshot.scan(range, direction)
     }
 

@@ -38,14 +38,25 @@ fn g8_a_position_is_good_across_a_restart_of_the_store() {
 
     let second = Store::open(storage, ChangeLogOptions::default());
     let mut subscription = second.subscribe_from(position);
-    assert!(subscription.reads_storage());
+    assert!(subscription.try_next_at_hand().is_none(), "only the log knows");
+    assert!(!subscription.is_at_hand(9, usize::MAX));
     second.fill(2);
+    assert!(subscription.try_next_at_hand().is_none(), "it still does");
     let followed = revisions(&mut subscription);
     assert_eq!(followed[..3], [3, 4, 5]);
     // What was only buffered may have been lost, so its numbers are left out.
     let newest = second.coordination.view().unwrap().revision();
     assert_eq!(followed[3..], [newest - 1, newest]);
-    assert!(!subscription.reads_storage());
+    assert!(subscription.is_at_hand(0, 0));
+    assert_eq!(subscription.try_next_at_hand().unwrap().unwrap(), None);
+    second.fill(2);
+    assert!(subscription.is_at_hand(2, usize::MAX) && !subscription.is_at_hand(1, usize::MAX));
+    for revision in newest + 1..=newest + 2 {
+        match subscription.try_next_at_hand().unwrap().unwrap() {
+            Some(Notice::Commit(commit)) => assert_eq!(commit.revision, revision),
+            other => panic!("{other:?} instead of {revision}"),
+        }
+    }
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Buckets, predicates, progress, dropped buckets.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tandem_change::{ChangeLogOptions, Notice, SubscribeOptions};
 use tandem_transaction::CommitOptions;
 
-use crate::support::{Store, commit_of, definition_key, drain, names, no_ring, row_key, write};
+use crate::support::{
+    Store, commit_of, definition_key, drain, names, no_ring, revisions, row_key, write,
+};
 
 fn on(bucket: &str) -> SubscribeOptions {
     let buckets = Some(vec![bucket.to_owned()]);
@@ -43,6 +46,26 @@ fn a_commit_that_matches_whole_is_shared_by_its_followers() {
     let commits = [store.subscribe_from(0), store.subscribe(on("users")).unwrap()]
         .map(|mut subscription| commit_of(subscription.try_next().unwrap().unwrap()));
     assert!(Arc::ptr_eq(&commits[0], &commits[1]));
+}
+
+#[test]
+fn what_is_known_not_to_match_is_passed_over_without_a_look() {
+    let store = Store::new(ChangeLogOptions::default());
+    store.fill(6);
+    let looks = Arc::new(AtomicUsize::new(0));
+    let counted = looks.clone();
+    let predicate = Arc::new(move |_: &tandem_transaction::Change| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        true
+    });
+    let options = SubscribeOptions { predicate: Some(predicate), ..on("users") };
+    let mut subscription = store.subscribe(options).unwrap();
+    subscription.skip_to(4);
+    assert_eq!(subscription.position(), 4);
+    // It never goes back.
+    subscription.skip_to(2);
+    assert_eq!(revisions(&mut subscription), [5, 6]);
+    assert_eq!(looks.load(Ordering::Relaxed), 2);
 }
 
 #[test]

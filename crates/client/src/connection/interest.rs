@@ -178,7 +178,7 @@ impl Interest {
                 }
                 if self.deliver() || !self.over { After::Nothing } else { After::Drop }
             }
-            Subject::Changes { from, events, resync, news, .. } => {
+            Subject::Changes { from, resync, news, .. } => {
                 let Some(event) = changes::read_event(data) else { return After::Nothing };
                 let event = match event {
                     changes::Pushed::Over => return After::Again,
@@ -192,22 +192,30 @@ impl Interest {
                     self.deliver();
                     return After::Nothing;
                 }
-                if !news.is_empty() {
-                    return After::Pause;
-                }
-                let revision = event.revision();
-                let is_progress = matches!(event, ChangeEvent::Progress { .. });
-                match events.try_send(event) {
-                    Ok(()) => {
-                        *from = revision.or(*from);
-                        After::Nothing
-                    }
-                    // Only news: what comes next says it again.
-                    Err(mpsc::error::TrySendError::Full(_)) if is_progress => After::Nothing,
-                    Err(mpsc::error::TrySendError::Full(_)) => After::Pause,
-                    Err(mpsc::error::TrySendError::Closed(_)) => After::Drop,
-                }
+                self.told(event)
             }
+        }
+    }
+
+    /// Commits went by, with or without something for it.
+    pub(crate) fn told(&mut self, event: ChangeEvent) -> After {
+        let Subject::Changes { from, events, news, .. } = &mut self.subject else {
+            return After::Nothing;
+        };
+        if !news.is_empty() {
+            return After::Pause;
+        }
+        let revision = event.revision();
+        let is_progress = matches!(event, ChangeEvent::Progress { .. });
+        match events.try_send(event) {
+            Ok(()) => {
+                *from = revision.or(*from);
+                After::Nothing
+            }
+            // Only news: what comes next says it again.
+            Err(mpsc::error::TrySendError::Full(_)) if is_progress => After::Nothing,
+            Err(mpsc::error::TrySendError::Full(_)) => After::Pause,
+            Err(mpsc::error::TrySendError::Closed(_)) => After::Drop,
         }
     }
 

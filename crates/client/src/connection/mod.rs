@@ -12,15 +12,18 @@
 //! of its own.
 
 mod call;
+mod drained;
 mod driver;
 mod interest;
 mod socket;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 pub(crate) use call::{Call, Reply};
+pub(crate) use drained::Drained;
 pub(crate) use interest::{Interest, Subject};
 
 use crate::error::Result;
@@ -41,7 +44,8 @@ pub enum Status {
 /// What the driver is told.
 pub(crate) enum Command {
     Call(Call),
-    Follow(Interest),
+    /// Under this number, which nobody else has.
+    Follow(u64, Interest),
 }
 
 /// The driver, as clients hold it.
@@ -51,7 +55,8 @@ pub(crate) struct Link {
     /// Bounds the commands, which the channel does not.
     pub(crate) room: Arc<Semaphore>,
     /// Tells the driver that a subscription has room again, or is gone.
-    pub(crate) drained: Arc<Notify>,
+    pub(crate) drained: Arc<Drained>,
+    last_interest: AtomicU64,
     commands: mpsc::UnboundedSender<Command>,
     closing: watch::Sender<bool>,
     status: watch::Receiver<Status>,
@@ -63,7 +68,7 @@ impl Link {
         let (commands, receiver) = mpsc::unbounded_channel();
         let (closing, close) = watch::channel(false);
         let (status_sender, status) = watch::channel(Status::Connected);
-        let drained = Arc::new(Notify::new());
+        let drained = Arc::new(Drained::default());
         let driver = driver::Driver::new(
             url.to_owned(),
             options.clone(),
@@ -74,7 +79,13 @@ impl Link {
         );
         tokio::spawn(driver.run(socket));
         let room = Arc::new(Semaphore::new(options.in_flight.max(1)));
-        Ok(Self { options, room, drained, commands, closing, status })
+        let last_interest = AtomicU64::new(0);
+        Ok(Self { options, room, drained, last_interest, commands, closing, status })
+    }
+
+    /// A number for a subscription.
+    pub(crate) fn next_interest(&self) -> u64 {
+        self.last_interest.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Hands a command over; after the end it is dropped, which its reply

@@ -15,6 +15,11 @@ use crate::options::Options;
 
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
+/// What is read of the socket at once, unless one message is larger. The library
+/// clears the whole of it before every read, which at its 128 KiB takes longer than
+/// the read.
+const READ_BUFFER: usize = 16 << 10;
+
 /// Why there is no connection.
 pub(crate) struct Failed {
     pub(crate) error: Error,
@@ -32,6 +37,7 @@ pub(crate) async fn connect(url: &str, options: &Options) -> Result<Socket, Fail
 
 async fn attempt(url: &str, options: &Options) -> Result<Socket, Failed> {
     let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
         .max_message_size(Some(options.max_frame_bytes))
         .max_frame_size(Some(options.max_frame_bytes));
     let (mut socket, _) = connect_async_with_config(url, Some(config), true)

@@ -283,6 +283,34 @@ impl<'a> Bucket<'a> {
         Ok(row.map(Record::new))
     }
 
+    /// As [`get`](Self::get), for where a thread must not wait, such as in an
+    /// asynchronous task: answers from memory, or `None` when only the disk can
+    /// tell. Then ask `get` on a thread that may wait.
+    ///
+    /// Always `None` in a transaction, for records of more than 64 KiB, and for the
+    /// first call after definitions have changed.
+    ///
+    /// ```
+    /// # fn main() -> tandem::Result<()> {
+    /// use serde_json::json;
+    /// # let store = tandem::Store::memory()?;
+    /// # store.define_bucket("books", tandem::BucketConfig::new("isbn"))?;
+    /// let books = store.bucket("books");
+    /// books.insert(json!({ "isbn": "978-0", "year": 1874 }))?;
+    /// let book = match books.get_at_hand("978-0") {
+    ///     Some(answer) => answer?,
+    ///     None => books.get("978-0")?, // elsewhere
+    /// };
+    /// assert_eq!(book.and_then(|book| book.get("year")), Some(json!(1874)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get_at_hand(&self, key: impl Into<Key>) -> Option<Result<Option<Record>>> {
+        let key = key.into().into_value();
+        let row = self.session.read_at_hand(|records, tx| records.get(tx, &self.name, &key))?;
+        Some(row.map(|row| row.map(Record::new)))
+    }
+
     /// The record with that key, which the caller cannot do without.
     ///
     /// # Errors

@@ -45,6 +45,21 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Runs reading statements, if all that they need is in memory: for where
+    /// nothing may wait. `None` = it is not, or nobody can tell.
+    pub(crate) fn read_at_hand<T>(
+        &self,
+        work: impl FnOnce(&Records, &mut Engine) -> Result<T>,
+    ) -> Option<Result<T>> {
+        let Self::Autocommit(store) = self else { return None };
+        let mut read = match store.coordination() {
+            Ok(coordination) => Engine::read_at_hand(coordination.clone())?,
+            Err(closed) => return Some(Err(closed)),
+        };
+        let answer = work(store.records(), &mut read);
+        (!read.fell_short()).then_some(answer)
+    }
+
     /// Runs one writing statement over `input`. On its own it may be run
     /// several times, but commits at most once.
     pub(crate) fn write<I: Clone, T>(

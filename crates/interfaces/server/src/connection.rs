@@ -15,8 +15,10 @@
 //! rolls its open transactions back.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
@@ -82,6 +84,7 @@ pub(crate) async fn serve<S>(
                 () = wire.advance() => {}
                 // Safe to cancel: waiting holds nothing.
                 () = peer.woken() => wire.drive(peer.attend()).await,
+                () = uncorked(&outbox) => {}
             }
             continue;
         };
@@ -95,6 +98,17 @@ pub(crate) async fn serve<S>(
     // Rolls back what is open before the client can see the close.
     peer.leave().await;
     finish(end, wire.stream, writer).await;
+}
+
+/// The last branch of a `select!` in order: nothing else can go on, so what is
+/// queued is sent. Never ready.
+async fn uncorked(outbox: &Outbox) {
+    // At every look, not once: what was done since may have corked it again.
+    poll_fn(|_| {
+        outbox.uncork();
+        Poll::Pending
+    })
+    .await
 }
 
 /// Why the loop ended.
@@ -134,11 +148,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Polls `work` to its end and keeps the wire going meanwhile.
     async fn drive(&mut self, work: impl Future<Output = ()>) {
         tokio::pin!(work);
+        let outbox = self.outbox.clone();
         loop {
             tokio::select! {
                 biased;
                 () = &mut work => break,
                 () = self.advance(), if self.end.is_none() => {}
+                () = uncorked(&outbox) => {}
             }
         }
         if self.ahead.len() >= READ_AHEAD {

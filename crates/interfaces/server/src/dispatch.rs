@@ -1,11 +1,13 @@
 //! From a request's type to what answers it.
 
 use tandem_base::{Code, Error, Result};
+use tokio::task::coop::consume_budget;
 
 use crate::data::Data;
 use crate::frame::Request;
 use crate::peer::Peer;
-use crate::request::{Fields, server_operation, store_operation};
+use crate::request::{Fields, at_hand, server_operation, store_operation};
+use crate::workers::at_once;
 
 /// Carries out one request.
 pub(crate) async fn dispatch(peer: &mut Peer, request: Request) -> Result<Data> {
@@ -25,6 +27,15 @@ pub(crate) async fn dispatch(peer: &mut Peer, request: Request) -> Result<Data> 
 async fn store(peer: &mut Peer, kind: &str, mut fields: Fields) -> Result<Data> {
     if let Some((class, handler)) = store_operation(kind) {
         let handle = fields.optional_string("transaction")?;
+        if handle.is_none()
+            && let Some(at_hand) = at_hand(kind)
+        {
+            // However many come at once: others have their turn between them.
+            consume_budget().await;
+            if let Some(answer) = at_once(|| at_hand(peer.store(), &fields).transpose())? {
+                return Ok(answer);
+            }
+        }
         return peer.on_store(class, handle.as_deref(), move |scope| handler(scope, fields)).await;
     }
     if let Some(answer) = peer.transaction_request(kind, &mut fields).await {

@@ -12,7 +12,7 @@
 //!                           └─> one task, for commits from elsewhere
 //!                                   │ catch up
 //!                                   v
-//!             live queries that it matches · followers of its buckets ──> doorbells
+//!             live queries that it matches · followers that it concerns ──> doorbells
 //! ```
 //! A connection that nothing concerns is not woken.
 
@@ -74,29 +74,43 @@ impl Feed {
     /// nobody else is at it, and the commits are in memory. Whether it was.
     fn catch_up_at_once(&self) -> bool {
         let Ok(mut following) = self.following.try_lock() else { return false };
-        if following.reads_storage() {
-            return false;
-        }
-        self.note_all(&mut following);
-        true
+        self.note_all(&mut following, ChangeSubscription::try_next_at_hand)
     }
 
     /// Notes every commit up to now. May read storage when the server is far
     /// behind.
     fn catch_up(&self) {
-        self.note_all(&mut self.following.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        self.note_all(&mut following, |following| Some(following.try_next()));
     }
 
-    fn note_all(&self, following: &mut ChangeSubscription) {
+    /// Notes what `next` answers, up to the end; `false` if that says before that
+    /// it cannot tell.
+    fn note_all(
+        &self,
+        following: &mut ChangeSubscription,
+        next: impl Fn(&mut ChangeSubscription) -> Option<Result<Option<Notice>>>,
+    ) -> bool {
+        let noted = self.note_while(following, next);
+        self.newest.store(following.position(), Ordering::Release);
+        noted
+    }
+
+    fn note_while(
+        &self,
+        following: &mut ChangeSubscription,
+        next: impl Fn(&mut ChangeSubscription) -> Option<Result<Option<Notice>>>,
+    ) -> bool {
         loop {
-            match following.try_next() {
+            let Some(next) = next(following) else { return false };
+            match next {
                 Ok(Some(Notice::Commit(commit))) => {
                     self.queries.commit(&commit);
-                    self.followers.ring(commit.changes.iter().map(|change| &*change.bucket));
+                    self.followers.commit(&commit);
                 }
                 Ok(Some(Notice::BucketDropped { bucket, .. })) => {
                     // The queries hear of it by the commit, which follows.
-                    self.followers.ring(std::iter::once(&*bucket));
+                    self.followers.dropped(&bucket);
                 }
                 Ok(Some(Notice::Progress { .. })) => {}
                 Ok(Some(Notice::Resync { .. })) => {
@@ -105,27 +119,27 @@ impl Feed {
                         Ok(anew) => *following = anew,
                         Err(error) => {
                             tracing::error!(%error, "following the commits anew failed");
-                            break;
+                            return true;
                         }
                     }
                     self.queries.everything(following.position());
                     self.followers.ring_all();
                 }
-                Ok(None) => break,
+                Ok(None) => return true,
                 Err(error) => {
                     if error.code() == Code::Closed {
                         self.followers.ring_all();
                     } else {
                         tracing::error!(%error, "following the commits failed");
                     }
-                    break;
+                    return true;
                 }
             }
         }
-        self.newest.store(following.position(), Ordering::Release);
     }
 
-    /// The newest revision that is noted.
+    /// The newest revision that is noted: whoever it and those before concern has
+    /// been rung.
     pub(crate) fn newest(&self) -> u64 {
         self.newest.load(Ordering::Acquire)
     }

@@ -70,6 +70,8 @@ struct State {
     bytes: usize,
     in_flight: usize,
     flush: Flush,
+    /// The writer is not woken for what is queued.
+    corked: bool,
     closing: Option<Closing>,
     abandoned: bool,
 }
@@ -107,8 +109,32 @@ impl Outbox {
         }
         state.bytes += frame.len();
         state.frames.push_back(frame);
+        self.wake_writer(state);
+    }
+
+    /// Until [`uncork`](Self::uncork), what is queued waits for what comes after
+    /// it, up to what the writer takes at a time: one write for all of it. The
+    /// connection uncorks whenever it has to wait for anything.
+    pub(crate) fn cork(&self) {
+        self.lock().corked = true;
+    }
+
+    /// What is queued is sent, and from now on at once.
+    pub(crate) fn uncork(&self) {
+        let mut state = self.lock();
+        if std::mem::take(&mut state.corked)
+            && !(state.frames.is_empty() && state.coalesced.is_empty())
+        {
+            self.wake_writer(state);
+        }
+    }
+
+    fn wake_writer(&self, state: MutexGuard<'_, State>) {
+        let waits = state.corked && state.bytes < BATCH_BYTES;
         drop(state);
-        self.filled.notify_one();
+        if !waits {
+            self.filled.notify_one();
+        }
     }
 
     /// Whether the buffer is below its mark.
@@ -143,8 +169,7 @@ impl Outbox {
             state.coalesced.push((subscription, frame));
         }
         state.bytes = bytes;
-        drop(state);
-        self.filled.notify_one();
+        self.wake_writer(state);
         Ok(waiting.is_some())
     }
 
@@ -218,6 +243,7 @@ impl Outbox {
                     return;
                 }
             }
+            self.uncork();
             drained.await;
         }
     }
@@ -306,6 +332,8 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn outbox() -> Outbox {
@@ -353,12 +381,51 @@ mod tests {
     async fn the_request_loop_waits_until_the_client_has_read() {
         let outbox = outbox();
         outbox.send(vec![0; 200]);
-        let waited = tokio::time::timeout(std::time::Duration::ZERO, outbox.below_limit()).await;
+        let waited = tokio::time::timeout(Duration::ZERO, outbox.below_limit()).await;
         assert!(waited.is_err(), "the buffer is above its limit");
         outbox.next().await;
-        let written = tokio::time::timeout(std::time::Duration::ZERO, outbox.next()).await;
+        let written = tokio::time::timeout(Duration::ZERO, outbox.next()).await;
         assert!(written.is_err(), "nothing more to write");
         outbox.below_limit().await;
+    }
+
+    #[tokio::test]
+    async fn corked_frames_are_sent_together_or_when_they_are_many() {
+        let outbox =
+            Outbox::new(&Backpressure { max_buffered_bytes: 1 << 20, high_water_mark: 0.5 });
+        let is_woken = || tokio::time::timeout(Duration::ZERO, outbox.filled.notified());
+        outbox.cork();
+        outbox.send(vec![1]);
+        outbox.push_newest(1, vec![2]).expect("there is room");
+        assert!(is_woken().await.is_err(), "more may come");
+        outbox.uncork();
+        assert!(is_woken().await.is_ok());
+        assert_eq!(frames(outbox.next().await), [[1], [2]]);
+        outbox.cork();
+        outbox.uncork();
+        assert!(is_woken().await.is_err(), "there is nothing to send");
+        outbox.cork();
+        outbox.send(vec![0; BATCH_BYTES]);
+        assert!(is_woken().await.is_ok(), "the writer takes no more at a time");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_the_client_to_read_has_sent_what_it_is_to_read() {
+        let outbox = outbox();
+        outbox.cork();
+        outbox.send(vec![0; 200]);
+        let writer = async { frames(outbox.next().await) };
+        let waiting = async {
+            outbox.below_limit().await;
+        };
+        tokio::pin!(waiting);
+        let written = tokio::select! {
+            biased;
+            () = &mut waiting => panic!("nothing is written"),
+            written = writer => written,
+        };
+        assert_eq!(written, [vec![0; 200]]);
+        assert!(!outbox.lock().corked);
     }
 
     #[tokio::test]

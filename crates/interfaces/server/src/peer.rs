@@ -118,6 +118,9 @@ impl Peer {
     }
 
     fn respond(&self, id: &Number, answer: Result<Data>) {
+        // Sent with what follows from it, and with the answers to what else has
+        // come; whoever drives this uncorks when there is nothing more to do.
+        self.outbox.cork();
         self.outbox.send(self.shared.response(id, answer));
     }
 

@@ -4,7 +4,12 @@
 //! never does. Writes therefore need one of [`WRITE_PERMITS`] permits, which
 //! is half of the blocking threads that the runtime has: however many writers
 //! wait for a slow disk, there are threads left for everybody's reads.
+//!
+//! What needs nothing but memory, and little time, need not go there at all
+//! ([`at_once`]): to hand a call to another thread and be woken by its answer is
+//! some 15 futex calls, 40 of the 54 µs that a `store.get` once took.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -35,6 +40,17 @@ pub type StoreCall = Box<dyn FnOnce() + Send>;
 pub trait StoreCalls: Send + Sync {
     /// Runs `call` to its end. The server polls the future until it is ready.
     fn run(&self, call: StoreCall) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// Runs a call that waits for nothing in the task that asks for it.
+///
+/// # Errors
+/// What `work` answers; `INTERNAL_ERROR` if it panicked.
+pub(crate) fn at_once<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        tracing::error!("a store call panicked");
+        Err(Error::internal("Internal server error"))
+    })
 }
 
 /// Runs store calls.

@@ -63,7 +63,7 @@ impl Copy {
                     self.take(changes);
                     self.is_whole = last;
                 }
-                ChangeEvent::Commit { changes, .. } => self.take(changes),
+                ChangeEvent::Commit { changes, .. } => self.take(changes.to_vec()),
                 ChangeEvent::Progress { .. } => {}
                 other => panic!("{other:?}"),
             }

@@ -130,7 +130,11 @@ impl LocalCoordinator {
 
     pub(super) fn publish(&self, view: View) {
         let view = Arc::new(view.reading_through(self.cache.clone()));
-        *self.published.write().unwrap_or_else(PoisonError::into_inner) = view;
+        let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *published, view);
+        drop(published);
+        // No reader waits for what the engine lets go of with it.
+        drop(before);
     }
 
     pub(super) fn sequencer(&self) -> MutexGuard<'_, Sequencer> {
@@ -173,6 +177,10 @@ impl LocalCoordinator {
 impl Coordination for LocalCoordinator {
     fn view(&self) -> Result<Arc<View>> {
         Ok(self.published())
+    }
+
+    fn view_at_hand(&self) -> Option<Arc<View>> {
+        Some(Arc::new(self.published().at_hand()))
     }
 
     fn commit(&self, mut request: CommitRequest) -> Result<Receipt> {

@@ -125,6 +125,22 @@ impl Transaction {
         Ok(Self::new(coordination, None, Isolation::Snapshot, true, view))
     }
 
+    /// As [`read`](Self::read), where nothing may wait: it reads what is in memory
+    /// and nothing else. When it [fell short](Self::fell_short), its answers mean
+    /// nothing. `None` where even the newest view is not near.
+    #[must_use]
+    pub fn read_at_hand(coordination: Arc<dyn Coordination>) -> Option<Self> {
+        let view = coordination.view_at_hand()?;
+        Some(Self::new(coordination, None, Isolation::Snapshot, true, view))
+    }
+
+    /// Whether a read was refused because its answer is not in memory; only in one
+    /// [at hand](Self::read_at_hand).
+    #[must_use]
+    pub fn fell_short(&self) -> bool {
+        self.view.fell_short()
+    }
+
     fn new(
         coordination: Arc<dyn Coordination>,
         active: Option<Arc<ActiveTransaction>>,

@@ -11,16 +11,16 @@ const MOST_VALUES: usize = 64;
 /// What every match of a filter has in one field: one of these values, or an
 /// array with one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Equality {
-    pub(super) field: String,
+pub(crate) struct Equality {
+    pub(crate) field: String,
     /// As an index has them, so that `1` and `1.0` are one.
-    pub(super) values: Vec<Vec<u8>>,
+    pub(crate) values: Vec<Vec<u8>>,
 }
 
 impl Equality {
     /// The equality that a filter is looked up by, if it has one: rather one
     /// value than a list.
-    pub(super) fn of(filter: Option<&Filter>) -> Option<Self> {
+    pub(crate) fn of(filter: Option<&Filter>) -> Option<Self> {
         let mut best: Option<Self> = None;
         for conjunct in filter?.conjuncts() {
             if !conjunct.path.is_single() {
@@ -45,7 +45,7 @@ impl Equality {
 }
 
 /// Hands every value that an equality may find in a row's field to `each`.
-pub(super) fn candidates(row: &Row, field: &str, each: &mut dyn FnMut(Vec<u8>)) {
+pub(crate) fn candidates(row: &Row, field: &str, each: &mut dyn FnMut(Vec<u8>)) {
     row.with_field(field, |value| {
         let Some(value) = value else { return };
         if let ValueRef::Array(elements) = &value {

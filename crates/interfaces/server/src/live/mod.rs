@@ -35,6 +35,7 @@ mod results;
 mod statistics;
 
 pub(crate) use entry::Standing;
+pub(crate) use equality::{Equality, candidates};
 pub(crate) use queries::{LiveQueries, LiveSubscription};
 pub(crate) use results::LiveText;
 pub(crate) use statistics::Counters;

@@ -170,14 +170,21 @@ impl Subscriptions {
             return;
         }
         shared.catch_up().await;
+        // One write for all that is due.
+        outbox.cork();
+        // Before the doorbell: up to here, who is not found there has nothing to
+        // say.
+        let noted = shared.feed.newest();
         let mut due = self.doorbell.take();
-        due.append(&mut self.held_back);
-        due.append(&mut self.failed);
         if Instant::now() >= self.progress_due {
             self.progress_due = Instant::now() + PROGRESS_INTERVAL;
-            due.extend(self.positions());
+            for id in self.positions() {
+                due.entry(id).or_insert(noted + 1);
+            }
         }
-        for id in due {
+        let again = std::mem::take(&mut self.held_back).into_iter();
+        due.extend(again.chain(std::mem::take(&mut self.failed)).map(|id| (id, 0)));
+        for (id, since) in due {
             let kind = self.active.get_mut(&id).and_then(|active| active.kind.take());
             let (kind, turn) = match kind {
                 None => continue,
@@ -186,7 +193,7 @@ impl Subscriptions {
                     (Some(Kind::Query(watched)), turn)
                 }
                 Some(Kind::Changes(position)) => {
-                    let (position, turn) = position.push(id, shared, outbox).await;
+                    let (position, turn) = position.push(id, since, shared, outbox).await;
                     (position.map(Kind::Changes), turn)
                 }
             };

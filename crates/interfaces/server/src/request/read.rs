@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
 use serde_json::{Map, Value, json};
-use tandem::{Find, QueryLimits, Record};
+use tandem::{Find, QueryLimits, Record, Store};
 use tandem_base::{Error, Result};
 
 use super::{Fields, Scope, invalid, missing};
@@ -96,6 +96,15 @@ pub(super) fn get(scope: &Scope, mut fields: Fields) -> Result<Data> {
     let bucket = fields.string("bucket")?;
     let key = fields.key()?;
     Ok(Data::optional_record(scope.bucket(&bucket).get(key)?.as_ref()))
+}
+
+/// As [`get`], if the record is in memory.
+pub(super) fn get_at_hand(store: &Store, fields: &Fields) -> Option<Result<Data>> {
+    // What is wrong with a request is said by who carries it out.
+    let bucket = fields.0.get("bucket")?.as_str().filter(|bucket| !bucket.is_empty())?;
+    let key = fields.0.get("key").filter(|key| !key.is_null())?;
+    let record = store.bucket(bucket).get_at_hand(key)?;
+    Some(record.map(|record| Data::optional_record(record.as_ref())))
 }
 
 /// `{bucket, filter?, sort?, limit?, offset?, fields?}` → records.

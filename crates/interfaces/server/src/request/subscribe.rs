@@ -93,6 +93,7 @@ impl Peer {
         if let Some(filter) = &filter {
             options = options.filter(filter.clone());
         }
+        let filter = filter.as_ref().map(Filter::parse).transpose()?;
         if let Some(from) = fields.optional_revision("from")? {
             options = options.from(from);
         }
@@ -102,7 +103,8 @@ impl Peer {
         let id = self.shared.next_subscription();
         // Before the position is taken, so that nothing is missed.
         let doorbell = self.subscriptions.doorbell();
-        let following = self.shared.feed.followers.join(buckets.clone(), id, doorbell);
+        let following =
+            self.shared.feed.followers.join(buckets.clone(), filter.as_ref(), id, doorbell);
         let store = self.store().clone();
         let work = move || {
             // A misspelt name would never have anything to say.
@@ -115,9 +117,9 @@ impl Peer {
                 options = options.from(initial.revision());
             }
             let commits = store.follow(options.resolve()?)?;
-            Ok((initial, commits, filter.as_ref().map(Filter::parse).transpose()?))
+            Ok((initial, commits))
         };
-        let (initial, commits, filter) = self.shared.workers.run(Class::Read, work).await?;
+        let (initial, commits) = self.shared.workers.run(Class::Read, work).await?;
         let revision = commits.position();
         let position = Position::new(initial, commits, filter, following);
         self.subscriptions.add_changes(id, position, held);
