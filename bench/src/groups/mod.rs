@@ -27,6 +27,8 @@ use crate::peers::by_hand::ByHand;
 use crate::peers::fjall::Fjall;
 use crate::peers::lmdb::Lmdb;
 use crate::peers::redb::Redb;
+#[cfg(feature = "rocksdb")]
+use crate::peers::rocksdb::RocksDb;
 use crate::report::Report;
 
 /// A set of lines that are measured in turns and printed as one table.
@@ -92,6 +94,8 @@ fn by_hand(context: &Context, durable: bool) -> Result<Vec<(&'static str, Arc<dy
         ("redb", Arc::new(ByHand::load(Redb::open(&directory()?, durable)?, data)?)),
         ("lmdb", Arc::new(ByHand::load(Lmdb::open(&directory()?, durable)?, data)?)),
         ("fjall by hand", Arc::new(ByHand::load(Fjall::open(&directory()?, durable)?, data)?)),
+        #[cfg(feature = "rocksdb")]
+        ("rocksdb", Arc::new(ByHand::load(RocksDb::open(&directory()?, durable)?, data)?)),
     ])
 }
 

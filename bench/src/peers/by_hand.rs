@@ -377,6 +377,10 @@ mod tests {
             keeps_its_indexes(Redb::open(&path("redb"), durable).unwrap());
             keeps_its_indexes(Lmdb::open(&path("lmdb"), durable).unwrap());
             keeps_its_indexes(Fjall::open(&path("fjall"), durable).unwrap());
+            #[cfg(feature = "rocksdb")]
+            keeps_its_indexes(
+                crate::peers::rocksdb::RocksDb::open(&path("rocksdb"), durable).unwrap(),
+            );
         }
     }
 

@@ -13,6 +13,8 @@ pub mod postgres;
 pub mod raw;
 pub mod redb;
 pub mod redis;
+#[cfg(feature = "rocksdb")]
+pub mod rocksdb;
 pub mod served;
 pub mod sqlite;
 pub mod tandem;
