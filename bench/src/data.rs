@@ -11,7 +11,7 @@
 //! each, spread over the key space) and `balance`, which every transfer moves,
 //! so that an update costs index work and not only a row.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::random::Random;
@@ -22,10 +22,14 @@ pub const BUCKET: &str = "accounts";
 /// The accounts of one city.
 pub const ACCOUNTS_PER_CITY: usize = 20;
 
+/// The balance of the first account; each of the others has one more than the one
+/// before it.
+pub const LOWEST_BALANCE: i64 = 1_000_000;
+
 const RECORD_BYTES: usize = 200;
 
 /// One record, as the application holds it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Account {
     pub id: String,
     pub email: String,
@@ -95,7 +99,7 @@ impl DataSet {
     pub fn account(&self, number: usize) -> Account {
         let mut random = Random::new(number as u64);
         let city = Self::city(number % self.cities());
-        Account::new(Self::id(number), city, 1_000_000 + number as i64, &mut random)
+        Account::new(Self::id(number), city, LOWEST_BALANCE + number as i64, &mut random)
     }
 
     /// Every account, in slices of at most `size`.
@@ -118,13 +122,18 @@ pub struct Transfer {
 }
 
 impl Transfer {
+    /// The key of the account that the transfer of this number opens.
+    pub fn opened_id(serial: u64) -> String {
+        format!("opened-{serial:09}")
+    }
+
     /// `serial` must be new to the store.
     pub fn new(data: &DataSet, serial: u64, random: &mut Random) -> Self {
         let from = random.below(data.len());
         let to = (from + 1 + random.below(data.len() - 1)) % data.len();
         let amount = 1 + random.below(100) as i64;
         let city = DataSet::city(random.below(data.cities()));
-        let opened = Account::new(format!("opened-{serial:09}"), city, amount, random);
+        let opened = Account::new(Self::opened_id(serial), city, amount, random);
         Self { from: DataSet::id(from), to: DataSet::id(to), amount, opened }
     }
 }

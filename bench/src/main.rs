@@ -4,12 +4,14 @@
 //! ```text
 //! groups/   which lines run together, what is compared     one file per group
 //! workload  what a client does in a round
+//! ycsb      the mixes A to F, over keys that are not equally popular
 //! measure   interleaved rounds of closed-loop clients
 //! delivery  commits on their way to those who follow them
 //! peers/    how each store does the work                   one file per peer
+//! alone     a store in a process of its own
 //! process   processor time; peers that are processes
 //! data      the records and transfers they all hold
-//! report    tables, ratios, JSON
+//! report    tables, ratios, JSON, plots, the page
 //! ```
 //!
 //! A new peer is a file that implements `Peer` and `Client`; a new group is a
@@ -17,10 +19,12 @@
 //! peer can do it yet, one more method of `Client`.
 //!
 //! A server that is measured is this program again, started with `serve` (it is
-//! the `tandem` command then) or `loopback`.
+//! the `tandem` command then) or `loopback`; a store that has a process of its own,
+//! with `alone`.
 
 #![expect(clippy::disallowed_methods, reason = "it measures time with threads and files")]
 
+mod alone;
 mod data;
 mod delivery;
 mod groups;
@@ -37,9 +41,13 @@ mod report;
 mod slow_disk;
 mod statistics;
 mod workload;
+mod ycsb;
+mod zipfian;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use clap::Parser;
@@ -49,6 +57,7 @@ use crate::data::DataSet;
 use crate::groups::{Context, Group};
 use crate::measure::Plan;
 use crate::peer::Result;
+use crate::report::{Page, Run};
 
 /// Measures Tandem beside its peers.
 #[derive(Parser)]
@@ -67,6 +76,9 @@ struct Arguments {
     /// Records loaded before measuring.
     #[arg(long, default_value_t = 100_000)]
     records: usize,
+    /// Records of the groups to which size matters: `ordered-page`, `footprint`.
+    #[arg(long, default_value_t = 1_000_000)]
+    large: usize,
     /// Clients of the lines with many.
     #[arg(long, default_value_t = 64)]
     clients: usize,
@@ -84,12 +96,20 @@ struct Arguments {
     /// Also write all figures to this file, as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Also write the figures into `benchmarks.md` of this folder, with a plot and
+    /// the JSON of each group beside it.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "docs")]
+    write_docs: Option<PathBuf>,
 }
 
 fn main() -> Result<ExitCode> {
     memory::keep_for_reuse();
     match std::env::args().nth(1).as_deref() {
         Some("serve") => Ok(tandem_cli::run()),
+        Some("alone") => {
+            let arguments: Vec<_> = std::env::args().skip(2).collect();
+            alone::serve(&arguments).map(|()| ExitCode::SUCCESS)
+        }
         Some("loopback") => peers::loopback::serve().map(|()| ExitCode::SUCCESS),
         _ => run().map(|()| ExitCode::SUCCESS),
     }
@@ -101,6 +121,7 @@ fn run() -> Result<()> {
         arguments.rounds = 1;
         arguments.milliseconds = 20;
         arguments.records = 400;
+        arguments.large = 400;
         arguments.clients = 4;
         arguments.subscribers = 20;
     }
@@ -113,32 +134,48 @@ fn run() -> Result<()> {
         only: arguments.only,
     };
     let data = DataSet::new(arguments.records);
-    let (machine, load_before) = (describe_machine(), load());
-    println!(
-        "{machine}; {} records, {} rounds of {} ms per line, taking turns; load before {}",
-        data.len(),
-        plan.rounds,
-        arguments.milliseconds,
-        load_before.map_or_else(|| "unknown".to_owned(), |load| load.to_string())
-    );
+    let run = Run {
+        command: command(),
+        machine: describe_machine(),
+        load_before: load(),
+        records: data.len(),
+        rounds: plan.rounds,
+        milliseconds: arguments.milliseconds,
+    };
+    println!("{}", run.describe());
+    // A page that cannot be written is known before hours are spent.
+    let mut page = arguments.write_docs.as_deref().map(Page::read).transpose()?;
+    let order: Vec<_> = groups::all().iter().map(|group| group.name()).collect();
 
     let mut reports = Vec::new();
     for group in groups {
         // Removed after each group, however it ends.
-        let directory = tempfile::Builder::new().prefix("tandem-bench").tempdir_in(&parent)?;
-        let path = directory.path().to_owned();
-        let Arguments { clients, subscribers, .. } = arguments;
-        let report = group.run(&Context::new(plan.clone(), data, clients, subscribers, path))?;
+        // A server that runs as another user must get to its own below.
+        let passable = std::fs::Permissions::from_mode(0o711);
+        let directory = tempfile::Builder::new()
+            .prefix("tandem-bench")
+            .permissions(passable)
+            .tempdir_in(&parent)?;
+        let context = Context {
+            plan: plan.clone(),
+            data,
+            large: DataSet::new(arguments.large),
+            many: arguments.clients,
+            subscribers: arguments.subscribers,
+            root: directory.path().to_owned(),
+            opened: AtomicUsize::new(0),
+        };
+        let report = group.run(&context)?;
         println!("{}", report.to_text());
+        if let Some(page) = &mut page {
+            page.put(&report, &run)?;
+            page.write(&order)?;
+        }
         reports.push(report.to_json());
     }
     if let Some(path) = arguments.json {
         let run = json!({
-            "machine": machine,
-            "loadBefore": load_before,
-            "records": data.len(),
-            "rounds": plan.rounds,
-            "millisecondsPerRound": arguments.milliseconds,
+            "run": run.to_json(),
             "manyClients": arguments.clients,
             "subscribers": arguments.subscribers,
             "smoke": arguments.smoke,
@@ -147,6 +184,15 @@ fn run() -> Result<()> {
         std::fs::write(path, serde_json::to_string_pretty(&run)?)?;
     }
     Ok(())
+}
+
+/// This command, as a person would type it.
+fn command() -> String {
+    let arguments = std::env::args().skip(1).map(|argument| {
+        if argument.contains([' ', '\'']) { format!("\"{argument}\"") } else { argument }
+    });
+    let command = ["cargo run --release -p tandem-bench --".to_owned()];
+    command.into_iter().chain(arguments).collect::<Vec<_>>().join(" ")
 }
 
 fn choose(names: &[String]) -> Result<Vec<Box<dyn Group>>> {

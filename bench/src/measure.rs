@@ -1,4 +1,4 @@
-//! Closed-loop rounds, interleaved.
+//! Rounds of clients, interleaved.
 //!
 //! On a shared machine two runs an hour apart differ more than two peers do. So
 //! the lines of a group take turns in short rounds, forwards and backwards:
@@ -10,6 +10,10 @@
 //! and a ratio is taken within a round, between neighbours in time. What is
 //! reported is the median of the rounds with the smallest and the largest.
 //!
+//! Clients are a closed loop, which asks for the next step when the last one is
+//! answered and shows throughput, or an open one, whose steps are due by the clock
+//! however late the ones before are, and whose times begin when they were due.
+//!
 //! Within a round the clients first run uncounted for a while: 64 new threads
 //! fill their allocator's pages with zeros, which costs more processor time than
 //! thousands of transfers and is none of the peer's. For the same reason a
@@ -19,6 +23,8 @@
 //! workload's: one step after the other, or several at once, each of which keeps
 //! its own [`Lap`].
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
@@ -65,23 +71,36 @@ pub struct Measured {
     pub cpu_per_step: Duration,
     /// The same of this process: where the peer is another one, of the clients.
     pub own_cpu_per_step: Duration,
+    /// The memory of the peer's own process after the last round.
+    pub resident_bytes: Option<u64>,
+    /// What the peer's files took then.
+    pub bytes_on_disk: Option<u64>,
+}
+
+impl Measured {
+    /// Without figures yet.
+    pub fn new(label: &str, clients: usize, durability: &str) -> Result<Self> {
+        Ok(Self {
+            label: label.to_owned(),
+            clients,
+            durability: durability.to_owned(),
+            rates: Vec::new(),
+            latency: histogram()?,
+            steps: 0,
+            retries: 0,
+            cpu_per_step: Duration::ZERO,
+            own_cpu_per_step: Duration::ZERO,
+            resident_bytes: None,
+            bytes_on_disk: None,
+        })
+    }
 }
 
 /// Runs every line in every round.
 pub fn measure(lines: &[Line], plan: &Plan) -> Result<Vec<Measured>> {
     let mut measured = Vec::with_capacity(lines.len());
     for line in lines {
-        measured.push(Measured {
-            label: line.label.clone(),
-            clients: line.clients,
-            durability: line.peer.durability().to_owned(),
-            rates: Vec::with_capacity(plan.rounds),
-            latency: histogram()?,
-            steps: 0,
-            retries: 0,
-            cpu_per_step: Duration::ZERO,
-            own_cpu_per_step: Duration::ZERO,
-        });
+        measured.push(Measured::new(&line.label, line.clients, line.peer.durability())?);
     }
     let mut spent = vec![(Duration::ZERO, Duration::ZERO, 0); lines.len()];
     for round in 0..=plan.rounds {
@@ -111,7 +130,27 @@ pub fn measure(lines: &[Line], plan: &Plan) -> Result<Vec<Measured>> {
         measured.cpu_per_step = cpu.div_f64(steps);
         measured.own_cpu_per_step = own_cpu.div_f64(steps);
     }
+    for (measured, line) in measured.iter_mut().zip(lines) {
+        measured.resident_bytes = line.peer.resident_bytes();
+        measured.bytes_on_disk = line.peer.directory().map(bytes_on_disk).transpose()?;
+    }
     Ok(measured)
+}
+
+/// What the files below a directory take, holes left out.
+pub fn bytes_on_disk(directory: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        bytes += match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => bytes_on_disk(&entry.path())?,
+            Ok(metadata) => metadata.blocks() * 512,
+            // A store may remove a file at any time.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error.into()),
+        };
+    }
+    Ok(bytes)
 }
 
 struct Outcome {
@@ -177,7 +216,12 @@ pub struct Lap {
 
 impl Lap {
     pub fn begin(round: &Round) -> Self {
-        Self { start: Instant::now(), counts: round.is(Round::COUNTING) }
+        Self::due(Instant::now(), round)
+    }
+
+    /// Its time began when it was due.
+    fn due(start: Instant, round: &Round) -> Self {
+        Self { start, counts: round.is(Round::COUNTING) }
     }
 
     /// Ends it after so many attempts beyond the first, and begins the next.
@@ -210,6 +254,27 @@ impl Part<'_> {
             lap = lap.end(retries, self.round, &mut self.tally);
         }
         Ok(())
+    }
+
+    /// Steps that are due by the clock, `rate` of them per second on average, as
+    /// independent users come: those of many clients together are a Poisson process.
+    pub fn by_the_clock(
+        &mut self,
+        rate: f64,
+        mut step: impl FnMut(&mut Random) -> Result<u64>,
+    ) -> Result<()> {
+        let mut due = Instant::now();
+        loop {
+            let uniform = ((self.random.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64;
+            due += Duration::from_secs_f64(-uniform.ln() / rate);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if self.round.is_over() {
+                return Ok(());
+            }
+            let lap = Lap::due(due, self.round);
+            let retries = step(&mut self.random)?;
+            let _next = lap.end(retries, self.round, &mut self.tally);
+        }
     }
 }
 

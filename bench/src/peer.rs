@@ -4,9 +4,10 @@
 //! the way that suits it best, and says so at the top of its file. A peer that
 //! cannot do an operation leaves it out, and no group asks it for it.
 
+use std::path::Path;
 use std::time::Duration;
 
-use crate::data::Transfer;
+use crate::data::{Account, Transfer};
 use crate::measure::Part;
 use crate::process;
 use crate::workload::Requests;
@@ -26,6 +27,17 @@ pub trait Peer: Send + Sync {
     /// them to the transfers that were acknowledged.
     fn count(&self) -> Result<Option<u64>> {
         Ok(None)
+    }
+
+    /// Where its files are, if it has any.
+    fn directory(&self) -> Option<&Path> {
+        None
+    }
+
+    /// The memory that it holds, if it is a process of its own; all others share
+    /// this one.
+    fn resident_bytes(&self) -> Option<u64> {
+        None
     }
 
     /// The processor time that it has used so far: this process's, unless the
@@ -73,6 +85,38 @@ pub trait Client: Send {
     /// many there were.
     fn read_city(&mut self, _city: &str, _limit: usize, _form: Form) -> Result<usize> {
         Err("this peer reads nothing by an index".into())
+    }
+
+    /// Reads at most `limit` records in the order of their balances, from this one
+    /// on. Returns how many there were.
+    fn read_balances(&mut self, _from: i64, _limit: usize, _form: Form) -> Result<usize> {
+        Err("this peer reads nothing in an index's order".into())
+    }
+
+    /// Reads at most `limit` records in the order of their keys, from this one on,
+    /// as text. Returns how many there were.
+    fn scan(&mut self, _id: &str, _limit: usize) -> Result<usize> {
+        Err("this peer reads nothing in order".into())
+    }
+
+    /// Commits a new record. Returns how many further attempts it took.
+    fn insert(&mut self, _account: &Account) -> Result<u64> {
+        Err("this peer inserts nothing by itself".into())
+    }
+
+    /// Gives a record another balance. Returns as above.
+    fn update(&mut self, _id: &str, _balance: i64) -> Result<u64> {
+        Err("this peer updates nothing by itself".into())
+    }
+
+    /// Reads a record and moves its balance, in one transaction. Returns as above.
+    fn modify(&mut self, _id: &str, _amount: i64) -> Result<u64> {
+        Err("this peer modifies nothing".into())
+    }
+
+    /// Gives many records other balances, in one transaction.
+    fn update_all(&mut self, _updates: &[(String, i64)]) -> Result<()> {
+        Err("this peer updates nothing by itself".into())
     }
 
     /// Makes requests until the round is over, several at once.

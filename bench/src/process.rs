@@ -22,17 +22,55 @@ fn processor_time(process: &str) -> Duration {
     ticks(&text).map_or(Duration::ZERO, |ticks| Duration::from_millis(ticks * 10))
 }
 
+/// The memory that a process holds, in bytes; nothing where `/proc` does not tell.
+pub fn resident_bytes(process: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes << 10)
+}
+
+/// As [`own_processor_time`], of a process, of its children that live and of those
+/// that it has seen end.
+pub fn family_processor_time(parent: &str) -> Duration {
+    let stat = |id: &str| std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    let ended = fields(&stat(parent)).map_or(0, |fields| fields[2] + fields[3]);
+    let living = children(parent).iter().map(|id| processor_time(id)).sum::<Duration>();
+    processor_time(parent) + living + Duration::from_millis(ended * 10)
+}
+
+/// The memory of a process and its children, in which what several share is
+/// counted once.
+pub fn family_resident_bytes(parent: &str) -> Option<u64> {
+    let mut kilobytes = 0;
+    for id in children(parent).iter().map(String::as_str).chain([parent]) {
+        let text = std::fs::read_to_string(format!("/proc/{id}/smaps_rollup")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+        kilobytes += line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?;
+    }
+    Some(kilobytes << 10)
+}
+
+fn children(parent: &str) -> Vec<String> {
+    let list = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+    list.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+}
+
 /// The ticks in user and in kernel mode, of which there are 100 a second. Linux
 /// derives them from the scheduler's exact account and not from sampling, so that
 /// the sum is short of the truth by less than two of them.
 fn ticks(stat: &str) -> Option<u64> {
+    fields(stat).map(|fields| fields[0] + fields[1])
+}
+
+/// Ticks in user and in kernel mode, and the same of children that have ended.
+fn fields(stat: &str) -> Option<[u64; 4]> {
     // The name in parentheses may hold spaces and parentheses; after it come the
-    // fields from the third on, and those two are the 14th and 15th.
+    // fields from the third on, and these are the 14th to 17th.
     let (_, after_name) = stat.rsplit_once(')')?;
-    let mut fields = after_name.split_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let kernel: u64 = fields.next()?.parse().ok()?;
-    Some(user + kernel)
+    let fields: Option<Vec<u64>> =
+        after_name.split_whitespace().skip(11).take(4).map(|field| field.parse().ok()).collect();
+    fields?.try_into().ok()
 }
 
 /// A process that serves, until this is dropped.
@@ -71,6 +109,11 @@ impl Serving {
     pub fn processor_time(&self) -> Duration {
         processor_time(&self.child.id().to_string())
     }
+
+    /// What it holds now.
+    pub fn resident_bytes(&self) -> Option<u64> {
+        resident_bytes(&self.child.id().to_string())
+    }
 }
 
 impl Drop for Serving {
@@ -87,6 +130,7 @@ mod tests {
     #[test]
     fn the_ticks_are_found_behind_any_name() {
         let stat = "4242 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 77 5 11 12 20 0 1 0 99";
+        assert_eq!(fields(stat), Some([77, 5, 11, 12]));
         assert_eq!(ticks(stat), Some(82));
         assert_eq!(ticks(""), None);
     }

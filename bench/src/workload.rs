@@ -13,8 +13,8 @@ pub trait Workload: Send + Sync {
     /// Does steps until the round is over.
     fn run(&self, client: &mut dyn Client, part: &mut Part<'_>) -> Result<()>;
 
-    /// The records that a step leaves behind.
-    fn records_per_step(&self) -> u64 {
+    /// The records that so many steps have left behind, all those of its clients.
+    fn records(&self, _steps: u64) -> u64 {
         0
     }
 }
@@ -34,18 +34,37 @@ impl Transfers {
     pub fn starting_at(data: DataSet, first: u64) -> Self {
         Self { data, next: AtomicU64::new(first) }
     }
+
+    fn step(&self, client: &mut dyn Client, random: &mut Random) -> Result<u64> {
+        let serial = self.next.fetch_add(1, Ordering::Relaxed);
+        client.transfer(&Transfer::new(&self.data, serial, random))
+    }
 }
 
 impl Workload for Transfers {
     fn run(&self, client: &mut dyn Client, part: &mut Part<'_>) -> Result<()> {
-        part.one_by_one(|random| {
-            let serial = self.next.fetch_add(1, Ordering::Relaxed);
-            client.transfer(&Transfer::new(&self.data, serial, random))
-        })
+        part.one_by_one(|random| self.step(client, random))
     }
 
-    fn records_per_step(&self) -> u64 {
-        1
+    fn records(&self, steps: u64) -> u64 {
+        steps
+    }
+}
+
+/// Transfers that are due by the clock.
+pub struct Arrivals {
+    pub transfers: Arc<Transfers>,
+    /// Of one client, per second.
+    pub rate: f64,
+}
+
+impl Workload for Arrivals {
+    fn run(&self, client: &mut dyn Client, part: &mut Part<'_>) -> Result<()> {
+        part.by_the_clock(self.rate, |random| self.transfers.step(client, random))
+    }
+
+    fn records(&self, steps: u64) -> u64 {
+        steps
     }
 }
 
@@ -108,10 +127,10 @@ impl Workload for Requests {
         client.requests(self, part)
     }
 
-    fn records_per_step(&self) -> u64 {
+    fn records(&self, steps: u64) -> u64 {
         match self.request {
             Request::Get => 0,
-            Request::Insert | Request::Batch => 1,
+            Request::Insert | Request::Batch => steps,
         }
     }
 }

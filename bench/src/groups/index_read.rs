@@ -25,6 +25,6 @@ impl Group for IndexRead {
         let lines =
             reading::lines(&peers, |form| Arc::new(IndexReads { data: context.data, form }));
         let measured = measure(&lines, &context.plan)?;
-        Ok(reading::compare(Report::new(self.name(), self.about(), measured), Some(1.5)))
+        Ok(reading::compare(Report::new(self.name(), self.about(), measured), 1.5, None))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tandem_storage::Durability;
 
-use super::{Context, Group, check_counts};
+use super::{Context, Group, by_hand, check_counts};
 use crate::measure::{Line, measure};
 use crate::peer::{Peer, Result};
 use crate::peers::engine::{Engine, four_puts};
@@ -78,27 +78,37 @@ impl Group for Durable {
         lines.add("tandem", &tandem, 1);
         let one_each = peer(sqlite(Sharing::OneEach)?);
         lines.add("sqlite", &one_each, 1);
+        let by_hand = by_hand(context, true)?;
+        by_hand.iter().for_each(|(name, peer)| lines.add(name, peer, 1));
         lines.add("raw, many", &growing, *many);
         lines.add("engine, tandem's batches, many", &replay, *many);
         lines.add("tandem, many", &tandem, *many);
         lines.add("sqlite, connection each", &one_each, *many);
         lines.add("sqlite, one connection", &peer(sqlite(Sharing::OneForAll)?), *many);
+        by_hand.iter().for_each(|(name, peer)| lines.add(&format!("{name}, many"), peer, *many));
 
         let _slow = self.sync_delay.map(SlowDisk::new);
         Ok(lines
             .measure(self)?
-            .ratio("tandem", "raw", Some(0.7))
+            .ratio("tandem", "raw", Some(0.85))
             .ratio("engine, 4 puts", "raw", None)
             .ratio("engine, tandem's batches", "raw", None)
             .ratio("tandem", "engine, tandem's batches", None)
             .ratio("tandem", "sqlite", Some(1.5))
-            .ratio("tandem, many", "sqlite, connection each", Some(8.0))
-            .ratio("tandem, many", "sqlite, one connection", Some(8.0))
+            .ratio("tandem", "redb", None)
+            .ratio("tandem", "lmdb", None)
+            .ratio("tandem", "fjall by hand", None)
+            .ratio("tandem, many", "sqlite, connection each", Some(10.0))
+            .ratio("tandem, many", "sqlite, one connection", Some(10.0))
+            .ratio("tandem, many", "redb, many", Some(3.0))
+            .ratio("tandem, many", "lmdb, many", None)
+            .ratio("tandem, many", "fjall by hand, many", None)
+            .ratio("tandem, many", "rocksdb, many", None)
             .ratio("tandem, many", "raw, many", None)
             .ratio("tandem, many", "engine, tandem's batches, many", None)
             .ratio("tandem, many", "tandem", None)
-            .processor_bound(8.0, "sqlite, connection each", &ENGINE_AND_TANDEM)
-            .processor_bound(8.0, "sqlite, one connection", &ENGINE_AND_TANDEM)
+            .processor_bound(10.0, "sqlite, connection each", &ENGINE_AND_TANDEM)
+            .processor_bound(10.0, "sqlite, one connection", &ENGINE_AND_TANDEM)
             .note(describe(&recorded)))
     }
 }
@@ -131,18 +141,28 @@ impl Group for Relaxed {
         lines.add("sqlite OFF", &off, 1);
         let normal = peer(sqlite(Synchronous::Normal, Sharing::OneEach)?);
         lines.add("sqlite NORMAL", &normal, 1);
+        let by_hand = by_hand(context, false)?;
+        by_hand.iter().for_each(|(name, peer)| lines.add(name, peer, 1));
         lines.add("engine, tandem's batches, many", &replay, *many);
         lines.add("tandem, many", &tandem, *many);
         lines.add("sqlite OFF, connection each", &off, *many);
         let shared = peer(sqlite(Synchronous::Off, Sharing::OneForAll)?);
         lines.add("sqlite OFF, one connection", &shared, *many);
+        by_hand.iter().for_each(|(name, peer)| lines.add(&format!("{name}, many"), peer, *many));
 
         Ok(lines
             .measure(self)?
             .ratio("tandem", "sqlite OFF", Some(2.0))
             .ratio("tandem", "sqlite NORMAL", None)
-            .ratio("tandem", "engine, tandem's batches", Some(0.6))
+            .ratio("tandem", "fjall by hand", Some(0.6))
+            .ratio("tandem", "engine, tandem's batches", None)
+            .ratio("tandem", "redb", None)
+            .ratio("tandem", "lmdb", None)
             .ratio("tandem, many", "engine, tandem's batches, many", None)
+            .ratio("tandem, many", "fjall by hand, many", None)
+            .ratio("tandem, many", "redb, many", None)
+            .ratio("tandem, many", "lmdb, many", None)
+            .ratio("tandem, many", "rocksdb, many", None)
             .ratio("tandem, many", "sqlite OFF, connection each", None)
             .ratio("tandem, many", "sqlite OFF, one connection", None)
             .ratio("tandem, many", "tandem", None)

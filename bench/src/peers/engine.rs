@@ -7,7 +7,7 @@
 //! above storage. Many clients gather their batches into one, as a group commit
 //! does.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -21,6 +21,7 @@ use crate::random::Random;
 
 pub struct Engine {
     shared: Arc<Shared>,
+    directory: PathBuf,
 }
 
 struct Shared {
@@ -47,7 +48,7 @@ impl Engine {
             next: AtomicUsize::new(0),
             gathering: Gathering::new(),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), directory: directory.to_owned() })
     }
 }
 
@@ -73,6 +74,10 @@ impl Peer for Engine {
             Durability::Sync => "power cut: fdatasync",
             Durability::Buffered => "process kill",
         }
+    }
+
+    fn directory(&self) -> Option<&Path> {
+        Some(&self.directory)
     }
 
     fn connect(&self) -> Result<Box<dyn Client>> {

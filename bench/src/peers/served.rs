@@ -9,18 +9,19 @@
 //! which the server runs again on a conflict.
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::{Value, json};
 use tandem_client::Batch;
+use tandem_storage::Durability;
 use tokio::runtime::Runtime;
 
 use crate::data::{Account, BUCKET, DataSet, Transfer};
 use crate::measure::{Lap, Part};
-use crate::peer::{Client, Peer, Request, Result};
+use crate::peer::{Client, Form, Peer, Request, Result};
 use crate::process::Serving;
 use crate::random::Random;
 use crate::relay::{Relay, Sizes};
@@ -31,18 +32,29 @@ pub const TICKS: &str = "ticks";
 
 pub struct Served {
     serving: Serving,
+    directory: PathBuf,
+    durability: Durability,
 }
 
 impl Served {
     /// Starts and loads a server; writes are answered when they survive a power
     /// cut.
     pub fn start(directory: &Path, data: &DataSet) -> Result<Self> {
+        Self::start_with(directory, data, Durability::Sync)
+    }
+
+    /// Starts and loads a server whose writes are answered when they survive this.
+    pub fn start_with(directory: &Path, data: &DataSet, durability: Durability) -> Result<Self> {
         let file = directory.join("config.json");
-        std::fs::write(&file, config().to_string())?;
+        std::fs::write(&file, config(durability).to_string())?;
         let mut arguments = vec!["serve".into(), "--listen".into(), "127.0.0.1:0".into()];
         arguments.extend(["--data".into(), directory.join("tandem").into_os_string()]);
         arguments.extend(["--config".into(), file.into_os_string()]);
-        let served = Self { serving: Serving::start(arguments)? };
+        let served = Self {
+            serving: Serving::start(arguments)?,
+            directory: directory.to_owned(),
+            durability,
+        };
         let SocketClient { runtime, client } = served.client()?;
         runtime.block_on(async {
             for accounts in data.chunks(1_000) {
@@ -88,8 +100,9 @@ impl Served {
     }
 }
 
-fn config() -> Value {
-    json!({ "store": { "durability": "sync", "buckets": {
+fn config(durability: Durability) -> Value {
+    let durability = if durability == Durability::Sync { "sync" } else { "buffered" };
+    json!({ "store": { "durability": durability, "buckets": {
         BUCKET: {
             "key": "id",
             "schema": {
@@ -106,7 +119,18 @@ fn config() -> Value {
 
 impl Peer for Served {
     fn durability(&self) -> &str {
-        "power cut: fdatasync"
+        match self.durability {
+            Durability::Sync => "power cut: fdatasync",
+            Durability::Buffered => "process kill",
+        }
+    }
+
+    fn directory(&self) -> Option<&Path> {
+        Some(&self.directory)
+    }
+
+    fn resident_bytes(&self) -> Option<u64> {
+        self.serving.resident_bytes()
     }
 
     fn connect(&self) -> Result<Box<dyn Client>> {
@@ -178,6 +202,14 @@ impl Client for SocketClient {
             .insert(BUCKET, opened.to_value());
         self.runtime.block_on(self.client.batch(batch))?;
         Ok(0)
+    }
+
+    /// The client decodes what it gets, so there is no cheaper form.
+    fn read(&mut self, id: &str, form: Form) -> Result<usize> {
+        let Some(record) = self.runtime.block_on(self.client.bucket(BUCKET).get(id))? else {
+            return Ok(0);
+        };
+        Ok(if form == Form::Text { record.to_string().len() } else { 1 })
     }
 
     fn requests(&mut self, requests: &Requests, part: &mut Part<'_>) -> Result<()> {

@@ -21,9 +21,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, Params, params};
 use serde_json::Value;
 
+use super::milliseconds;
 use crate::data::{Account, DataSet, Transfer};
 use crate::peer::{Client, Form, Peer, Result};
 
@@ -64,6 +65,9 @@ const UPDATE: &str = "UPDATE accounts SET data = json_set(data, '$.balance', ?2)
     version = version + 1, updated_at = ?3 WHERE id = ?1";
 const READ: &str = "SELECT data FROM accounts WHERE id = ?1";
 const READ_CITY: &str = "SELECT data FROM accounts WHERE city = ?1 LIMIT ?2";
+const READ_BALANCES: &str =
+    "SELECT data FROM accounts WHERE balance >= ?1 ORDER BY balance LIMIT ?2";
+const SCAN: &str = "SELECT data FROM accounts WHERE id >= ?1 ORDER BY id LIMIT ?2";
 
 impl Sqlite {
     pub fn open(
@@ -86,9 +90,14 @@ impl Sqlite {
         let shared = (sharing == Sharing::OneForAll).then(|| Arc::new(Mutex::new(connection)));
         Ok(Self { path, synchronous, shared })
     }
+
+    /// What is loaded already; a connection each.
+    pub fn reopen(directory: &Path, synchronous: Synchronous) -> Self {
+        Self { path: directory.join("sqlite.db"), synchronous, shared: None }
+    }
 }
 
-fn connect(path: &Path, synchronous: Synchronous) -> Result<Connection> {
+pub fn connect(path: &Path, synchronous: Synchronous) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -116,6 +125,10 @@ impl Peer for Sqlite {
         }
     }
 
+    fn directory(&self) -> Option<&Path> {
+        self.path.parent()
+    }
+
     fn connect(&self) -> Result<Box<dyn Client>> {
         let connection = match &self.shared {
             Some(shared) => shared.clone(),
@@ -141,16 +154,32 @@ impl SqliteClient {
     fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn write(&self, work: impl FnOnce(&Connection) -> Result<()>) -> Result<u64> {
+        let connection = self.connection();
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let done = work(&connection);
+        let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        connection.prepare_cached(end)?.execute([])?;
+        done.map(|()| 0)
+    }
+
+    fn hand_out_all(&self, sql: &str, of: impl Params, form: Form) -> Result<usize> {
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query(of)?;
+        let mut found = 0;
+        while let Some(row) = rows.next()? {
+            hand_out(row, form)?;
+            found += 1;
+        }
+        Ok(found)
+    }
 }
 
 impl Client for SqliteClient {
     fn transfer(&mut self, transfer: &Transfer) -> Result<u64> {
-        let connection = self.connection();
-        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let done = apply(&connection, transfer);
-        let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        connection.prepare_cached(end)?.execute([])?;
-        done.map(|()| 0)
+        self.write(|connection| apply(connection, transfer))
     }
 
     fn read(&mut self, id: &str, form: Form) -> Result<usize> {
@@ -164,15 +193,47 @@ impl Client for SqliteClient {
     }
 
     fn read_city(&mut self, city: &str, limit: usize, form: Form) -> Result<usize> {
-        let connection = self.connection();
-        let mut statement = connection.prepare_cached(READ_CITY)?;
-        let mut rows = statement.query(params![city, limit as i64])?;
-        let mut found = 0;
-        while let Some(row) = rows.next()? {
-            hand_out(row, form)?;
-            found += 1;
-        }
-        Ok(found)
+        self.hand_out_all(READ_CITY, params![city, limit as i64], form)
+    }
+
+    fn read_balances(&mut self, from: i64, limit: usize, form: Form) -> Result<usize> {
+        self.hand_out_all(READ_BALANCES, params![from, limit as i64], form)
+    }
+
+    fn scan(&mut self, id: &str, limit: usize) -> Result<usize> {
+        self.hand_out_all(SCAN, params![id, limit as i64], Form::Text)
+    }
+
+    fn insert(&mut self, account: &Account) -> Result<u64> {
+        self.write(|connection| insert(connection, account))
+    }
+
+    fn update(&mut self, id: &str, balance: i64) -> Result<u64> {
+        self.write(|connection| {
+            connection.prepare_cached(UPDATE)?.execute(params![id, balance, milliseconds()])?;
+            Ok(())
+        })
+    }
+
+    fn update_all(&mut self, updates: &[(String, i64)]) -> Result<()> {
+        self.write(|connection| {
+            let mut update = connection.prepare_cached(UPDATE)?;
+            for (id, balance) in updates {
+                update.execute(params![id, balance, milliseconds()])?;
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    fn modify(&mut self, id: &str, amount: i64) -> Result<u64> {
+        self.write(|connection| {
+            let mut statement = connection.prepare_cached(BALANCE)?;
+            let balance: i64 = statement.query_row([id], |row| row.get(0))?;
+            let balance = balance + amount;
+            connection.prepare_cached(UPDATE)?.execute(params![id, balance, milliseconds()])?;
+            Ok(())
+        })
     }
 }
 
@@ -208,9 +269,4 @@ fn hand_out(row: &rusqlite::Row<'_>, form: Form) -> Result<usize> {
             1
         }
     })
-}
-
-fn milliseconds() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as i64)
 }

@@ -5,12 +5,12 @@
 //! two times per record, a count per bucket and the change log. Transactions
 //! are serializable and retried on conflict by `Store::transaction`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tandem::{BucketConfig, Field, IndexConfig, Record, Store, Transaction};
-use tandem_storage::{Durability, MemoryStorage, Storage, WriteBatch};
+use tandem::{BucketConfig, Field, Find, IndexConfig, Limits, Record, Store, Transaction};
+use tandem_storage::{DiskOptions, Durability, MemoryStorage, Storage, WriteBatch};
 
 use super::watched::{bytes_of, watched};
 use crate::data::{Account, BUCKET, DataSet, Transfer};
@@ -20,6 +20,7 @@ use crate::random::Random;
 pub struct Tandem {
     store: Store,
     durability: &'static str,
+    directory: Option<PathBuf>,
 }
 
 impl Tandem {
@@ -27,21 +28,46 @@ impl Tandem {
     pub fn open(directory: &Path, data: &DataSet, durability: Durability) -> Result<Self> {
         let store =
             Store::builder().path(directory.join("tandem")).durability(durability).open()?;
-        Self::load(store, data, survives(durability))
+        Self::load(store, data, survives(durability), Some(directory))
+    }
+
+    /// What is loaded already.
+    pub fn reopen(directory: &Path, durability: Durability) -> Result<Self> {
+        let builder = Store::builder().path(directory.join("tandem")).durability(durability);
+        let directory = Some(directory.to_owned());
+        Ok(Self { store: builder.open()?, durability: survives(durability), directory })
+    }
+
+    /// Over the disk engine with other sizes, and so many bytes of records kept.
+    pub fn with_sizes(
+        directory: &Path,
+        data: &DataSet,
+        sizes: DiskOptions,
+        record_cache_bytes: usize,
+    ) -> Result<Self> {
+        let mut limits = Limits::default();
+        limits.transaction.record_cache_bytes = record_cache_bytes;
+        let builder = Store::builder().path(directory.join("tandem")).disk(sizes).limits(limits);
+        Self::load(builder.open()?, data, survives(Durability::Sync), Some(directory))
     }
 
     /// Over the memory engine.
     pub fn memory(data: &DataSet) -> Result<Self> {
-        Self::load(Store::memory()?, data, "nothing: memory")
+        Self::load(Store::memory()?, data, "nothing: memory", None)
     }
 
     /// Over a given engine.
     pub fn over(storage: Arc<dyn Storage>, data: &DataSet, durability: Durability) -> Result<Self> {
         let store = Store::builder().storage(storage).durability(durability).open()?;
-        Self::load(store, data, survives(durability))
+        Self::load(store, data, survives(durability), None)
     }
 
-    fn load(store: Store, data: &DataSet, durability: &'static str) -> Result<Self> {
+    fn load(
+        store: Store,
+        data: &DataSet,
+        durability: &'static str,
+        directory: Option<&Path>,
+    ) -> Result<Self> {
         let config = BucketConfig::new("id")
             .field("id", Field::string().required())
             .field("email", Field::string().required())
@@ -54,7 +80,7 @@ impl Tandem {
         for accounts in data.chunks(1_000) {
             store.bucket(BUCKET).insert_many(accounts.iter().map(Account::to_value))?;
         }
-        Ok(Self { store, durability })
+        Ok(Self { store, durability, directory: directory.map(Path::to_owned) })
     }
 
     pub fn store(&self) -> &Store {
@@ -74,6 +100,10 @@ impl Peer for Tandem {
         self.durability
     }
 
+    fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
+    }
+
     fn connect(&self) -> Result<Box<dyn Client>> {
         Ok(Box::new(TandemClient { store: self.store.clone() }))
     }
@@ -89,12 +119,7 @@ struct TandemClient {
 
 impl Client for TandemClient {
     fn transfer(&mut self, transfer: &Transfer) -> Result<u64> {
-        let mut attempts = 0;
-        self.store.transaction(|transaction| {
-            attempts += 1;
-            apply(transaction, transfer)
-        })?;
-        Ok(attempts - 1)
+        self.write(|transaction| apply(transaction, transfer))
     }
 
     fn read(&mut self, id: &str, form: Form) -> Result<usize> {
@@ -106,12 +131,72 @@ impl Client for TandemClient {
 
     fn read_city(&mut self, city: &str, limit: usize, form: Form) -> Result<usize> {
         let filter = json!({ "city": city });
-        let records = self.store.bucket(BUCKET).find(filter).limit(limit).records()?;
-        for record in &records {
-            hand_out(record, form)?;
-        }
-        Ok(records.len())
+        hand_out_all(self.store.bucket(BUCKET).find(filter).limit(limit), form)
     }
+
+    fn read_balances(&mut self, from: i64, limit: usize, form: Form) -> Result<usize> {
+        let filter = json!({ "balance": { "$gte": from } });
+        hand_out_all(self.store.bucket(BUCKET).find(filter).sort("balance").limit(limit), form)
+    }
+
+    fn scan(&mut self, id: &str, limit: usize) -> Result<usize> {
+        let filter = json!({ "id": { "$gte": id } });
+        hand_out_all(self.store.bucket(BUCKET).find(filter).sort("id").limit(limit), Form::Text)
+    }
+
+    fn insert(&mut self, account: &Account) -> Result<u64> {
+        self.write(|transaction| {
+            transaction.bucket(BUCKET).insert(account.to_value())?;
+            Ok(())
+        })
+    }
+
+    fn update(&mut self, id: &str, balance: i64) -> Result<u64> {
+        self.write(|transaction| {
+            transaction.bucket(BUCKET).update(id, json!({ "balance": balance }))?;
+            Ok(())
+        })
+    }
+
+    fn update_all(&mut self, updates: &[(String, i64)]) -> Result<()> {
+        self.write(|transaction| {
+            let accounts = transaction.bucket(BUCKET);
+            for (id, balance) in updates {
+                accounts.update(id.as_str(), json!({ "balance": balance }))?;
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    fn modify(&mut self, id: &str, amount: i64) -> Result<u64> {
+        self.write(|transaction| {
+            let accounts = transaction.bucket(BUCKET);
+            let balance = balance(accounts.get(id)?);
+            accounts.update(id, json!({ "balance": balance + amount }))?;
+            Ok(())
+        })
+    }
+}
+
+impl TandemClient {
+    /// In one transaction; how often it had to be run again.
+    fn write(&self, work: impl Fn(&Transaction) -> tandem_base::Result<()>) -> Result<u64> {
+        let mut attempts = 0;
+        self.store.transaction(|transaction| {
+            attempts += 1;
+            work(transaction)
+        })?;
+        Ok(attempts - 1)
+    }
+}
+
+fn hand_out_all(find: Find<'_>, form: Form) -> Result<usize> {
+    let records = find.records()?;
+    for record in &records {
+        hand_out(record, form)?;
+    }
+    Ok(records.len())
 }
 
 fn apply(transaction: &Transaction, transfer: &Transfer) -> tandem_base::Result<()> {

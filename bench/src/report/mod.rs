@@ -1,9 +1,15 @@
-//! What a run prints, and the same as JSON.
+//! What a run prints, and the same as JSON, as a page and as plots.
+
+mod page;
+mod plot;
+mod table;
 
 use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+pub use self::page::{Page, Run};
+use self::table::Table;
 use crate::measure::Measured;
 use crate::statistics::Spread;
 
@@ -26,12 +32,12 @@ pub struct Ratio {
     pub spread: Spread,
 }
 
-/// A figure that is to stay below another.
+/// A figure that is no rate; with a target it is to stay below that.
 pub struct Bound {
     pub what: String,
     pub value: f64,
     pub unit: &'static str,
-    pub target: f64,
+    pub target: Option<f64>,
 }
 
 impl Report {
@@ -66,7 +72,14 @@ impl Report {
         unit: &'static str,
         target: f64,
     ) -> Self {
-        self.bounds.push(Bound { what: what.into(), value, unit, target });
+        self.bounds.push(Bound { what: what.into(), value, unit, target: Some(target) });
+        self
+    }
+
+    /// What is there to be compared.
+    #[must_use]
+    pub fn figure(mut self, what: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        self.bounds.push(Bound { what: what.into(), value, unit, target: None });
         self
     }
 
@@ -109,73 +122,45 @@ impl Report {
     /// As text, for people.
     pub fn to_text(&self) -> String {
         let mut out = format!("\n## {}\n{}\n\n", self.group, self.about);
-        let _ = writeln!(
-            out,
-            "{:<34} {:>7}  {:<34} {:>10} {:>22} {:>9} {:>9} {:>9} {:>7}",
-            "line",
-            "clients",
-            "survives",
-            "median/s",
-            "min … max",
-            "p50 µs",
-            "p99 µs",
-            "p99.9 µs",
-            "cpu µs"
-        );
-        for line in &self.measured {
-            let rate = Spread::of(&line.rates);
-            let quantile = |q| line.latency.value_at_quantile(q) as f64 / 1_000.0;
-            let _ = write!(
-                out,
-                "{:<34} {:>7}  {:<34} {:>10.0} {:>22} {:>9.1} {:>9.1} {:>9.1} {:>7.1}",
-                line.label,
-                line.clients,
-                line.durability,
-                rate.median,
-                format!("{:.0} … {:.0}", rate.min, rate.max),
-                quantile(0.5),
-                quantile(0.99),
-                quantile(0.999),
-                line.cpu_per_step.as_nanos() as f64 / 1_000.0
-            );
-            if line.retries > 0 {
-                let _ = write!(out, "  {} retries", line.retries);
-            }
+        let tables = [Table::of_lines(&self.measured), self.ratios(), self.bounds()];
+        for table in tables.iter().filter(|table| !table.is_empty()) {
+            out.push_str(&table.to_text());
             out.push('\n');
-        }
-        if !self.ratios.is_empty() || !self.bounds.is_empty() {
-            out.push('\n');
-        }
-        for ratio in &self.ratios {
-            let _ = write!(
-                out,
-                "{:<70} {:>7.2} × ({:.2} … {:.2})",
-                format!("{} / {}", ratio.of, ratio.over),
-                ratio.spread.median,
-                ratio.spread.min,
-                ratio.spread.max
-            );
-            if let Some(target) = ratio.target {
-                let verdict = if ratio.met() { "met" } else { "MISSED" };
-                let _ = write!(out, "  target {target:.2}: {verdict}");
-            }
-            out.push('\n');
-        }
-        for bound in &self.bounds {
-            let _ = writeln!(
-                out,
-                "{:<70} {:>7.2} {}  target at most {}: {}",
-                bound.what,
-                bound.value,
-                bound.unit,
-                bound.target,
-                if bound.met() { "met" } else { "MISSED" }
-            );
         }
         for note in &self.notes {
-            let _ = write!(out, "\n{note}");
+            let _ = writeln!(out, "{note}");
         }
         out
+    }
+
+    fn ratios(&self) -> Table {
+        let mut table = Table::new(&["ratio", "median", "min … max", "target", ""]);
+        for ratio in &self.ratios {
+            let Ratio { of, over, target, spread } = ratio;
+            table.row([
+                format!("{of} / {over}"),
+                significant(spread.median),
+                format!("{} … {}", significant(spread.min), significant(spread.max)),
+                target.map_or_else(String::new, |target| format!("≥ {target}")),
+                verdict(ratio.met()).to_owned(),
+            ]);
+        }
+        table
+    }
+
+    fn bounds(&self) -> Table {
+        let mut table = Table::new(&["figure", "value", "unit", "target", ""]);
+        for bound in &self.bounds {
+            let Bound { what, value, unit, target } = bound;
+            table.row([
+                what.clone(),
+                significant(*value),
+                (*unit).to_owned(),
+                target.map_or_else(String::new, |target| format!("≤ {target}")),
+                verdict(bound.met()).to_owned(),
+            ]);
+        }
+        table
     }
 
     pub fn to_json(&self) -> Value {
@@ -191,8 +176,8 @@ impl Report {
 }
 
 impl Bound {
-    fn met(&self) -> bool {
-        self.value <= self.target
+    fn met(&self) -> Option<bool> {
+        self.target.map(|target| self.value <= target)
     }
 
     fn to_json(&self) -> Value {
@@ -207,8 +192,8 @@ impl Bound {
 }
 
 impl Ratio {
-    fn met(&self) -> bool {
-        self.target.is_none_or(|target| self.spread.median >= target)
+    fn met(&self) -> Option<bool> {
+        self.target.map(|target| self.spread.median >= target)
     }
 
     fn to_json(&self) -> Value {
@@ -219,9 +204,24 @@ impl Ratio {
             "min": self.spread.min,
             "max": self.spread.max,
             "target": self.target,
-            "met": self.target.map(|_| self.met()),
+            "met": self.met(),
         })
     }
+}
+
+fn verdict(met: Option<bool>) -> &'static str {
+    match met {
+        Some(true) => "met",
+        Some(false) => "**missed**",
+        None => "",
+    }
+}
+
+/// To three digits, or more before the point; never in powers of ten.
+fn significant(value: f64) -> String {
+    let magnitude = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
+    let decimals = (2 - magnitude).clamp(0, 6) as usize;
+    format!("{value:.decimals$}")
 }
 
 fn line_to_json(line: &Measured) -> Value {
@@ -238,6 +238,8 @@ fn line_to_json(line: &Measured) -> Value {
             "max": line.latency.max(),
         },
         "retries": line.retries,
+        "residentBytes": line.resident_bytes,
+        "bytesOnDisk": line.bytes_on_disk,
         "cpuNanosecondsPerStep": line.cpu_per_step.as_nanos() as u64,
         "ownCpuNanosecondsPerStep": line.own_cpu_per_step.as_nanos() as u64,
     })
