@@ -332,6 +332,21 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_snapshot_is_as_old_as_the_transaction_that_holds_it() {
+        let fixture = fixture();
+        let oldest = || fixture.registry.oldest_begun();
+        assert_eq!(oldest(), None);
+        fixture.clock.advance(10 * MS);
+        let first = fixture.begin(3).unwrap();
+        fixture.clock.advance(10 * MS);
+        let second = fixture.begin(8).unwrap();
+        assert_eq!((first.begun(), second.begun(), oldest()), (10 * MS, 20 * MS, Some(10 * MS)));
+        // It reads at a newer view now, though it has been open for longer.
+        fixture.registry.move_to(first.id(), || view(9));
+        assert_eq!(oldest(), Some(20 * MS));
+    }
+
+    #[test]
     fn g10_open_transactions_are_bounded_and_the_bound_is_named() {
         let fixture = fixture();
         let open: Vec<_> = (0..3).map(|_| fixture.begin(1).unwrap()).collect();
