@@ -318,8 +318,10 @@ mod tests {
         let fixture = fixture();
         let (old, new) = (fixture.begin(3).unwrap(), fixture.begin(8).unwrap());
         assert_ne!(old.id(), new.id());
+        assert_ne!(old.id(), 0, "that is a read which is registered nowhere");
         let oldest = || fixture.registry.oldest_revision();
         assert_eq!((fixture.registry.len(), oldest()), (2, Some(3)));
+        assert!(!fixture.registry.is_empty());
         assert_eq!(fixture.registry.move_to(old.id(), || view(9)).revision(), 9);
         assert_eq!(oldest(), Some(8));
         fixture.registry.end(new.id());
