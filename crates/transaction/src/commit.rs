@@ -138,15 +138,17 @@ impl Commit {
     }
 }
 
-/// Format, timestamp, and the largest number of changes.
-const HEADER: usize = 9 + 10;
+/// Format (1), timestamp (8), and the largest number of changes (10).
+const HEADER: usize = 19;
 
 impl Change {
     /// About as much as the change takes in the log at most.
     fn longest(&self) -> usize {
         let side = |row: &Option<Bytes>| row.as_ref().map_or(0, Bytes::len);
-        let lengths = 6 * number_len(usize::MAX) + 1;
-        lengths + self.bucket.len() + self.key.len() + side(&self.before) + side(&self.after)
+        // Before the name, the key and the row after, and four of the difference.
+        let numbers = 7 * number_len(usize::MAX);
+        let rows = delta::longest(side(&self.before)) + side(&self.after);
+        numbers + size_of::<u8>() + self.bucket.len() + self.key.len() + rows
     }
 }
 
@@ -220,6 +222,41 @@ mod tests {
         ];
         assert_eq!(commit.encode(), expected.concat());
         assert_eq!(Commit::decode(7, commit.encode()).unwrap(), commit);
+    }
+
+    /// Rows that agree in a few bytes here and there: the numbers between took more
+    /// than was reckoned, the more the longer the row is.
+    #[test]
+    fn a_commit_of_long_rows_takes_no_more_than_was_reckoned() {
+        let row = |byte: u8| -> Bytes {
+            let mut row = vec![byte; 1 << 21];
+            row.chunks_mut(3 + (1 << 14)).for_each(|chunk| chunk[..3].fill(3));
+            row.into()
+        };
+        let change = Change {
+            bucket: "b".into(),
+            key: Bytes::from_static(b"k"),
+            before: Some(row(1)),
+            after: Some(row(2)),
+        };
+        let commit = Commit { changes: vec![change], ..example() };
+        assert_eq!(Commit::decode(7, commit.encode()).unwrap(), commit);
+    }
+
+    #[test]
+    fn g10_little_more_is_reserved_for_a_commit_than_its_names_and_rows() {
+        let change = |bucket: usize, key: usize, before: usize, after: usize| Change {
+            bucket: "b".repeat(bucket).into(),
+            key: vec![1; key].into(),
+            before: Some(vec![2; before].into()),
+            after: Some(vec![3; after].into()),
+        };
+        let least = change(0, 0, 0, 0).longest();
+        assert_eq!(least, 71, "seven numbers and the kind");
+        assert_eq!(change(20, 3, 400, 5_000).longest(), least + 5_423);
+        let long = 1 << 20;
+        assert_eq!(change(0, 0, long, 0).longest(), least + long + 64, "one in 16 KiB");
+        assert_eq!(Change { before: None, after: None, ..change(1, 1, 9, 9) }.longest(), least + 2);
     }
 
     #[test]

@@ -318,8 +318,10 @@ mod tests {
         let fixture = fixture();
         let (old, new) = (fixture.begin(3).unwrap(), fixture.begin(8).unwrap());
         assert_ne!(old.id(), new.id());
+        assert_ne!(old.id(), 0, "that is a read which is registered nowhere");
         let oldest = || fixture.registry.oldest_revision();
         assert_eq!((fixture.registry.len(), oldest()), (2, Some(3)));
+        assert!(!fixture.registry.is_empty());
         assert_eq!(fixture.registry.move_to(old.id(), || view(9)).revision(), 9);
         assert_eq!(oldest(), Some(8));
         fixture.registry.end(new.id());
@@ -329,6 +331,21 @@ mod tests {
         // One that is over pins nothing, wherever it is moved to.
         fixture.registry.move_to(old.id(), || view(10));
         assert_eq!((fixture.registry.len(), oldest()), (0, None));
+    }
+
+    #[test]
+    fn the_oldest_snapshot_is_as_old_as_the_transaction_that_holds_it() {
+        let fixture = fixture();
+        let oldest = || fixture.registry.oldest_begun();
+        assert_eq!(oldest(), None);
+        fixture.clock.advance(10 * MS);
+        let first = fixture.begin(3).unwrap();
+        fixture.clock.advance(10 * MS);
+        let second = fixture.begin(8).unwrap();
+        assert_eq!((first.begun(), second.begun(), oldest()), (10 * MS, 20 * MS, Some(10 * MS)));
+        // It reads at a newer view now, though it has been open for longer.
+        fixture.registry.move_to(first.id(), || view(9));
+        assert_eq!(oldest(), Some(20 * MS));
     }
 
     #[test]

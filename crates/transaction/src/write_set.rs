@@ -475,6 +475,19 @@ mod tests {
     }
 
     #[test]
+    fn g3_rows_and_what_is_derived_from_them_cover_what_is_committed_in_one_order() {
+        let mut set = WriteSet::default();
+        assert!(set.overlay().is_empty());
+        write(&mut set, "c", Some("0"), Some("1"));
+        write(&mut set, "a", Some("0"), None);
+        set.write_overlay(key("b"), Some(key("entry")));
+        set.write_overlay(key("d"), None);
+        let covered: Vec<_> = set.overlay().clone().into_iter().collect();
+        let expected = [("a", None), ("b", Some("entry")), ("c", Some("1")), ("d", None)];
+        assert_eq!(covered, expected.map(|(name, value)| (key(name), value.map(key))));
+    }
+
+    #[test]
     fn inserted_rows_are_numbered_as_they_come() {
         let mut set = WriteSet::default();
         let numbers: Vec<_> = (0..3).map(|_| set.allocate_ordinal()).collect();

@@ -270,6 +270,21 @@ fn g4_a_guard_alone_keeps_what_it_saw_under_read_committed() {
 }
 
 #[test]
+fn g4_what_a_transaction_refers_to_is_still_there_when_it_commits() {
+    let store = Store::new();
+    let refer = |meanwhile: Option<&str>| {
+        store.put(&[(7, Some("there"))]);
+        let mut tx = store.begin(Isolation::ReadCommitted);
+        tx.guard_exists(&key(7), || Error::new(Code::Conflict, "gone"));
+        put(&mut tx, 1, Some("a")).unwrap();
+        store.put(&[(7, meanwhile)]);
+        commit(&mut tx).err().map(|error| error.message().to_owned())
+    };
+    assert_eq!(refer(None).as_deref(), Some("gone"));
+    assert_eq!(refer(Some("changed")), None, "it is there all the same");
+}
+
+#[test]
 fn what_came_to_nothing_is_remembered_as_read() {
     let store = Store::new();
     let mut tx = store.begin(Isolation::Serializable);

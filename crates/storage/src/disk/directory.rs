@@ -242,6 +242,15 @@ mod tests {
         assert_eq!(directory_error(&path.join("LOCK")), Code::StorageError);
     }
 
+    #[test]
+    fn a_store_may_be_named_without_the_directory_that_it_lies_in() {
+        let free = tempfile::tempdir_in(".").unwrap();
+        fs::remove_dir(free.path()).unwrap();
+        let name = Path::new(free.path().file_name().unwrap());
+        drop(Directory::lock(name).expect("created where the process works"));
+        assert!(free.path().join("LOCK").exists());
+    }
+
     fn directory_error(path: &Path) -> Code {
         Directory::lock(path).err().expect("a file is no directory").code()
     }

@@ -19,8 +19,8 @@ use bytes::{Buf, Bytes};
 /// A run of equal bytes that is shorter is cheaper to repeat.
 const SHORTEST_SAME: usize = 3;
 
-/// Appends what `row` differs by from `known`; at most a few bytes more than
-/// `row` itself.
+/// Appends what `row` differs by from `known`: at most [`longest`] and four
+/// numbers, the two lengths and the first pair's.
 pub(super) fn put(out: &mut Vec<u8>, known: &[u8], row: &[u8]) {
     let end = common_end(known, row);
     put_number(out, row.len());
@@ -39,6 +39,13 @@ pub(super) fn put(out: &mut Vec<u8>, known: &[u8], row: &[u8]) {
         put_number(out, at - start);
         out.extend_from_slice(&row[start..at]);
     }
+}
+
+/// How long the difference of a row of so many bytes is at most, but for four
+/// numbers. A pair is paid for by the bytes that are the same, unless the others
+/// are so many that their number takes more than two bytes.
+pub(super) const fn longest(row: usize) -> usize {
+    row + (row >> 14)
 }
 
 fn starts_same(known: &[u8], row: &[u8]) -> bool {

@@ -270,4 +270,17 @@ mod tests {
         assert_eq!(recent.changed_in(&open, 1), Some(key(9)));
         assert_eq!(recent.changed_in(&open, 2), None);
     }
+
+    #[test]
+    fn keys_are_put_in_order_for_who_asks_about_a_range_only() {
+        let mut recent = RecentCommits::new(0, usize::MAX);
+        recent.record(1, [key(1)].iter());
+        let in_order = |recent: &RecentCommits| recent.generations[0].order.borrow().is_some();
+        assert_eq!(recent.changed_in(&KeyRange::point(&key(1)), 0), Some(key(1)));
+        assert!(!in_order(&recent), "a range of one key is a key");
+        assert_eq!(recent.changed_in(&KeyRange::all(), 1), None);
+        assert!(!in_order(&recent), "nothing was written after that");
+        assert_eq!(recent.changed_in(&KeyRange::all(), 0), Some(key(1)));
+        assert!(in_order(&recent));
+    }
 }

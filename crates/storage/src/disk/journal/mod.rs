@@ -141,8 +141,8 @@ fn newest_used(journals: &[Journal]) -> std::io::Result<Option<usize>> {
 fn later_batches(rest: &[u8], last: Option<u64>) -> impl Iterator<Item = Batch> {
     let mut from = 1;
     std::iter::from_fn(move || {
-        while from < rest.len() {
-            match parse(&rest[from..]) {
+        while let Some(bytes) = rest.get(from..) {
+            match parse(bytes) {
                 // An older number: a value that looks like a batch.
                 Parsed::Whole(batch) if Some(batch.sequence_number) > last => {
                     from += batch.length;

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::batch::{Batch, Parsed, parse};
 
-/// Bytes that are read at once; twice as many each time a batch is longer.
+/// Bytes that are read at once; of a batch that is longer, as many again as are
+/// there, so that it is looked at a few times only.
 const STEP: usize = 256 << 10;
 
 /// A position in a journal. Memory: the longest batch.
@@ -33,7 +34,6 @@ impl Scan {
 
     /// Passes the next batch if it is whole.
     pub(super) fn whole(&mut self) -> Result<Option<Batch>> {
-        let mut step = STEP;
         loop {
             match parse(&self.buffer[self.used..]) {
                 Parsed::Whole(batch) => {
@@ -41,10 +41,7 @@ impl Scan {
                     self.position += batch.length as u64;
                     return Ok(Some(batch));
                 }
-                Parsed::Incomplete if !self.at_end => {
-                    self.read(step)?;
-                    step *= 2;
-                }
+                Parsed::Incomplete if !self.at_end => self.read()?,
                 Parsed::Incomplete | Parsed::Broken => return Ok(None),
             }
         }
@@ -62,16 +59,16 @@ impl Scan {
         let mut zeros = 0;
         loop {
             let kept = self.buffer.len() - self.used;
-            self.read(STEP)?;
+            self.read()?;
             if !are_zeros(&self.buffer[kept..]) {
-                self.buffer.splice(self.used..self.used, std::iter::repeat_n(0, zeros));
+                self.buffer.splice(..0, std::iter::repeat_n(0, zeros));
                 return Ok(false);
             }
             if self.at_end {
                 return Ok(true);
             }
-            zeros += self.buffer.len() - self.used;
-            self.buffer.truncate(self.used);
+            zeros += self.buffer.len();
+            self.buffer.clear();
         }
     }
 
@@ -82,9 +79,10 @@ impl Scan {
         Ok(without_zeros(&self.buffer[self.used..]).to_vec())
     }
 
-    fn read(&mut self, bytes: usize) -> Result<()> {
+    fn read(&mut self) -> Result<()> {
         self.buffer.drain(..self.used);
         self.used = 0;
+        let bytes = STEP.max(self.buffer.len());
         let read = (&mut self.file).take(bytes as u64).read_to_end(&mut self.buffer)?;
         self.at_end = read < bytes;
         Ok(())
