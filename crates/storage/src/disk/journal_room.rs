@@ -99,7 +99,7 @@ impl Journal {
         let Some(file) = &self.file else { return };
         let piece = self.used.clamp(SMALLEST_PIECE, LARGEST_PIECE);
         let end = (self.used + piece).min(self.capacity);
-        if end <= self.made || write_zeros(file, self.made, end).is_err() {
+        if write_zeros(file, self.made, end).is_err() {
             // A full disk, for example, is the batch's to report.
             self.file = None;
             return;

@@ -63,8 +63,9 @@ mod tests {
         let database = Database::builder(directory.path()).open().expect("a database");
         let trees = Trees::open(&database, b"m", KeyspaceCreateOptions::default).expect("trees");
         let long = Bytes::from(vec![b'x'; LONGEST + 1]);
+        let longest = Bytes::from(vec![b'y'; 4_096]);
         let operations = [
-            put("a1", "first".into()),
+            put("a1", longest.clone()),
             put("a2", long.clone()),
             Operation::Delete { key: "a3".into() },
             put("z1", "other tree".into()),
@@ -85,7 +86,7 @@ mod tests {
         }
         let texts: Vec<Vec<&[u8]>> =
             places.iter().map(|tree| tree.iter().map(|bytes| &bytes[..]).collect()).collect();
-        assert_eq!(texts, [vec![&b"a1"[..], b"first", b"a2", b"a3"], vec![b"z1", b"other tree"]]);
+        assert_eq!(texts, [vec![&b"a1"[..], &longest, b"a2", b"a3"], vec![b"z1", b"other tree"]]);
         for tree in &places {
             let mut end = tree[0].as_ptr();
             for bytes in tree {

@@ -179,6 +179,51 @@ mod tests {
     }
 
     #[test]
+    fn one_changed_byte_takes_five_wherever_it_is() {
+        for length in 1..70 {
+            let known: Vec<u8> = (0..length).collect();
+            for at in 0..known.len() {
+                let mut row = known.clone();
+                row[at] = 255;
+                assert_eq!(there_and_back(&known, &row), 5, "byte {at} of {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn g10_a_difference_is_as_long_as_its_row_and_some_numbers_at_most() {
+        assert_eq!([longest(0), longest(5_000), longest(3 << 14)], [0, 5_000, (3 << 14) + 3]);
+        // What costs most: as few equal bytes as are a pair, and many others between.
+        for others in [1, 100, 1 << 7, 1 << 14] {
+            let row = |byte: u8| {
+                let mut row = vec![byte; 1 << 18];
+                row.chunks_mut(SHORTEST_SAME + others).for_each(|chunk| {
+                    let same = chunk.len().min(SHORTEST_SAME);
+                    chunk[..same].fill(3);
+                });
+                row
+            };
+            let mut out = Vec::new();
+            put(&mut out, &row(1), &row(2));
+            let most = longest(1 << 18) + 4 * number_len(usize::MAX);
+            assert!(out.len() <= most, "{} of {most}, {others} others", out.len());
+        }
+    }
+
+    #[test]
+    fn what_cannot_have_been_written_is_no_difference() {
+        let known = b"abcdef";
+        let read = |bytes: &'static [u8]| take(&mut Bytes::from_static(bytes), known);
+        assert_eq!(read(&[4, 1, 2, 1, b'x']).as_deref(), Some(&b"abxf"[..]));
+        assert_eq!(read(&[4, 5]), None, "a longer end than the row");
+        assert_eq!(read(&[8, 7]), None, "a longer end than the known row");
+        assert_eq!(read(&[4, 1, 0, 0, 3, 0]), None, "a pair of nothing");
+        assert_eq!(read(&[4, 1, 2, 2, b'x', b'y']), None, "more than the row's length");
+        assert_eq!(read(&[9, 0, 9, 0]), None, "more than there is in the known row");
+        assert_eq!(read(&[9, 0, 0, 9, b'x']), None, "more than there is");
+    }
+
+    #[test]
     fn numbers_of_every_length_are_read_back_and_nothing_larger() {
         for bits in 0..usize::BITS {
             for number in [1 << bits, (1 << bits) - 1, usize::MAX >> bits] {
