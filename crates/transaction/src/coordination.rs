@@ -136,4 +136,16 @@ pub trait Coordination: Send + Sync {
 
     /// Counters.
     fn statistics(&self) -> &Statistics;
+
+    /// Ends every transaction whose time is over, whether anybody uses it any more or
+    /// not: its locks go, and it is counted. Answers how many there were.
+    fn expire_transactions(&self) -> u64 {
+        let expired = self.registry().expire(self.environment().clock.monotonic());
+        for id in &expired {
+            self.locks().release_all(*id);
+        }
+        let ended = expired.len() as u64;
+        Statistics::add(&self.statistics().expired, ended);
+        ended
+    }
 }

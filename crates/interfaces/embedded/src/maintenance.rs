@@ -61,13 +61,7 @@ impl Inner {
 
     /// Ends transactions whose time is over, even if nobody uses them any more.
     fn expire_transactions(&self) -> Result<u64> {
-        let coordination = self.coordination()?;
-        let now = self.environment.clock.monotonic();
-        let expired = coordination.registry().expire(now);
-        for id in &expired {
-            coordination.locks().release_all(*id);
-        }
-        Ok(expired.len() as u64)
+        Ok(self.coordination()?.expire_transactions())
     }
 
     /// Deletes records whose time to live is over, some per transaction. A

@@ -28,13 +28,15 @@ fn g9_an_idle_transaction_expires_and_loses_its_locks() {
     clock.advance(Duration::from_secs(10));
     // Nobody uses it any more; maintenance ends it.
     assert_eq!(store.maintain().unwrap().expired_transactions, 1);
-    assert_eq!(store.statistics().unwrap().open_transactions, 0);
+    let statistics = store.statistics().unwrap();
+    assert_eq!((statistics.open_transactions, statistics.commits.expired), (0, 1));
     let other = store.begin().unwrap();
     other.lock("things", 1, Some(Duration::ZERO)).unwrap();
     let error = tx.bucket("things").get(1).unwrap_err();
     assert_eq!(error.code(), Code::TransactionExpired);
     assert_eq!(code(tx.commit()), Code::TransactionExpired);
     assert_eq!(store.bucket("things").get(2).unwrap(), None);
+    assert_eq!(store.statistics().unwrap().commits.expired, 1, "counted once");
 }
 
 #[test]
