@@ -40,6 +40,22 @@ fn g9_an_idle_transaction_expires_and_loses_its_locks() {
 }
 
 #[test]
+fn a_transaction_that_is_let_go_after_its_time_has_expired() {
+    let (store, clock) = timed();
+    let expired = || store.statistics().unwrap().commits.expired;
+    store.begin().unwrap().rollback();
+    drop(store.begin().unwrap());
+    assert_eq!(expired(), 0);
+    let (rolled_back, dropped) = (store.begin().unwrap(), store.begin().unwrap());
+    clock.advance(Duration::from_secs(100));
+    rolled_back.rollback();
+    assert_eq!(expired(), 1);
+    drop(dropped);
+    assert_eq!(expired(), 2);
+    assert_eq!(store.maintain().unwrap().expired_transactions, 0, "nothing is left");
+}
+
+#[test]
 fn use_keeps_a_transaction_open_up_to_its_total_time() {
     let (store, clock) = timed();
     let tx = store.begin_with(&TransactionOptions::new().timeout(Duration::from_secs(20))).unwrap();

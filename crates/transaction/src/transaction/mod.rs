@@ -615,8 +615,12 @@ impl Transaction {
 
     fn release(&mut self, status: Status) {
         if let Some(active) = self.active.as_ref().filter(|_| self.is_under_way()) {
-            let open = self.now().saturating_sub(active.begun());
-            self.coordination.statistics().transaction_time.record_duration(open);
+            let (now, statistics) = (self.now(), self.coordination.statistics());
+            statistics.transaction_time.record_duration(now.saturating_sub(active.begun()));
+            // Whoever holds it may look at the clock, too, and let go of it.
+            if matches!(status, Status::Finished) && active.expire_if_due(now) {
+                Statistics::add(&statistics.expired, 1);
+            }
         }
         self.status = status;
         self.writes = WriteSet::default();
