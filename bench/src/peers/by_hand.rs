@@ -129,6 +129,32 @@ struct ByHandClient<K> {
     store: Arc<K>,
 }
 
+impl<K: KeyValue> ByHandClient<K> {
+    /// Hands out the rows of an index's entries from `first` to before `behind`; the id
+    /// follows in an entry on as many bytes as `first` has.
+    fn read_by(
+        &self,
+        index: Space,
+        first: &[u8],
+        behind: &[u8],
+        limit: usize,
+        form: Form,
+    ) -> Result<usize> {
+        let mut found = 0;
+        self.store.read(&mut |snapshot| {
+            snapshot.scan(index, first..behind, &mut |key, _| {
+                let mut size = Ok(0);
+                let hand_out = &mut |row: &[u8]| size = hand_out(row, form);
+                snapshot.get(Space::Rows, &key[first.len()..], hand_out)?;
+                size?;
+                found += 1;
+                Ok(found < limit)
+            })
+        })?;
+        Ok(found)
+    }
+}
+
 impl<K: KeyValue> Client for ByHandClient<K> {
     fn transfer(&mut self, transfer: &Transfer) -> Result<u64> {
         self.store.write(&mut |transaction| {
@@ -150,34 +176,11 @@ impl<K: KeyValue> Client for ByHandClient<K> {
 
     fn read_city(&mut self, city: &str, limit: usize, form: Form) -> Result<usize> {
         let (first, behind) = ([city.as_bytes(), &[0]].concat(), [city.as_bytes(), &[1]].concat());
-        let mut found = 0;
-        self.store.read(&mut |snapshot| {
-            snapshot.scan(Space::Cities, &first[..]..&behind[..], &mut |key, _| {
-                let mut size = Ok(0);
-                let hand_out = &mut |row: &[u8]| size = hand_out(row, form);
-                snapshot.get(Space::Rows, &key[first.len()..], hand_out)?;
-                size?;
-                found += 1;
-                Ok(found < limit)
-            })
-        })?;
-        Ok(found)
+        self.read_by(Space::Cities, &first, &behind, limit, form)
     }
 
     fn read_balances(&mut self, from: i64, limit: usize, form: Form) -> Result<usize> {
-        let first = in_order(from);
-        let mut found = 0;
-        self.store.read(&mut |snapshot| {
-            snapshot.scan(Space::Balances, &first[..]..END, &mut |key, _| {
-                let mut size = Ok(0);
-                let hand_out = &mut |row: &[u8]| size = hand_out(row, form);
-                snapshot.get(Space::Rows, &key[first.len()..], hand_out)?;
-                size?;
-                found += 1;
-                Ok(found < limit)
-            })
-        })?;
-        Ok(found)
+        self.read_by(Space::Balances, &in_order(from), END, limit, form)
     }
 
     fn scan(&mut self, id: &str, limit: usize) -> Result<usize> {

@@ -4,9 +4,9 @@
 //! its writer is done with it. Kept as it came, each key and value is an allocation of
 //! its own, or two, made by one thread and freed much later, cold, by another. Copied
 //! side by side they are one per batch and tree, the memory of their writer is free
-//! again at once, and dropping a buffer is short: a transfer of the benchmark, one client
-//! and `buffered`, went from 167 to 118 µs of processor time, and its slowest in a
-//! thousand from 4.3 to 0.8 ms (`docs/benchmarks.md`).
+//! again at once, and dropping a buffer is short. A transfer of the benchmark, one client
+//! and `buffered`, took 168 to 201 µs of processor time and takes 114 to 144; its slowest
+//! in a thousand took 4.3 ms and takes 0.7 to 1.4 (`docs/benchmarks.md`, "What was won").
 //!
 //! Per tree, because trees are written to tables at different times, and memory that is
 //! shared goes when its last part does.

@@ -301,14 +301,23 @@ impl Transaction {
         result
     }
 
+    /// Ends it, and counts it, if its time is over and it is still open. Answers the
+    /// time.
+    fn expire_if_due(&self) -> Duration {
+        let now = self.now();
+        if let Some(active) = self.active.as_ref().filter(|_| matches!(self.status, Status::Open))
+            && active.expire_if_due(now)
+        {
+            Statistics::add(&self.coordination.statistics().expired, 1);
+        }
+        now
+    }
+
     fn ensure_open(&mut self) -> Result<()> {
         if matches!(self.status, Status::Open)
             && let Some(active) = &self.active
         {
-            let now = self.coordination.environment().clock.monotonic();
-            if active.expire_if_due(now) {
-                Statistics::add(&self.coordination.statistics().expired, 1);
-            }
+            let now = self.expire_if_due();
             if active.is_expired() {
                 self.release(Status::Expired);
             } else {
@@ -593,6 +602,8 @@ impl Transaction {
 
     /// Forgets everything. Safe to call in any state.
     pub fn rollback(&mut self) {
+        // Whoever holds it may look at the clock, too, and let go of it for that.
+        self.expire_if_due();
         self.release(Status::Finished);
     }
 
@@ -615,12 +626,8 @@ impl Transaction {
 
     fn release(&mut self, status: Status) {
         if let Some(active) = self.active.as_ref().filter(|_| self.is_under_way()) {
-            let (now, statistics) = (self.now(), self.coordination.statistics());
-            statistics.transaction_time.record_duration(now.saturating_sub(active.begun()));
-            // Whoever holds it may look at the clock, too, and let go of it.
-            if matches!(status, Status::Finished) && active.expire_if_due(now) {
-                Statistics::add(&statistics.expired, 1);
-            }
+            let open = self.now().saturating_sub(active.begun());
+            self.coordination.statistics().transaction_time.record_duration(open);
         }
         self.status = status;
         self.writes = WriteSet::default();
@@ -635,7 +642,7 @@ impl Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         if self.is_under_way() {
-            self.release(Status::Finished);
+            self.rollback();
         }
     }
 }
