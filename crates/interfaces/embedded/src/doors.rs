@@ -10,8 +10,50 @@ use tandem_transaction::{Read, Transaction as Engine};
 
 use crate::session::Session;
 use crate::store::Store;
+use crate::transaction::Transaction;
+
+impl Transaction {
+    /// Runs one statement of the layers below.
+    ///
+    /// # Errors
+    /// What `work` answers; and when the transaction is over.
+    pub fn statement<T>(&self, work: impl FnOnce(&Records, &mut Engine) -> Result<T>) -> Result<T> {
+        self.with(work)
+    }
+
+    /// Runs a statement that is made of several of this transaction: they see
+    /// one state of the store, also when it is read committed, and when `work`
+    /// fails (or panics) they are undone together. Others that are made from
+    /// other threads meanwhile become part of it.
+    ///
+    /// # Errors
+    /// What `work` answers; and when the transaction is over.
+    pub fn compound<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        struct Ending<'a>(&'a Transaction, bool);
+        impl Drop for Ending<'_> {
+            fn drop(&mut self) {
+                // Nobody is left to be told if the store was closed meanwhile.
+                self.0.end_compound(self.1);
+            }
+        }
+        self.with(|_, engine| engine.begin_compound())?;
+        let mut ending = Ending(self, false);
+        let answer = work();
+        ending.1 = answer.is_ok();
+        answer
+    }
+}
 
 impl Store {
+    /// Runs `attempt` as often as the store's retry policy says, while it ends
+    /// in conflicts.
+    ///
+    /// # Errors
+    /// What its last run answered.
+    pub fn retrying<T>(&self, attempt: impl FnMut() -> Result<T>) -> Result<T> {
+        self.limits().retry.run(self.environment(), || self.count_retry(), attempt)
+    }
+
     /// The config of a stored query.
     ///
     /// # Errors

@@ -344,6 +344,10 @@ impl Transaction {
         result
     }
 
+    pub(crate) fn end_compound(&self, keep: bool) {
+        self.engine().end_compound(keep);
+    }
+
     fn engine(&self) -> MutexGuard<'_, engine::Transaction> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

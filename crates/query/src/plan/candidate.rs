@@ -65,6 +65,7 @@ fn plan(
         fraction,
         one_record: false,
         cost: 0.0,
+        matching: 0.0,
     }
 }
 

@@ -69,6 +69,15 @@ impl Statistics {
     }
 }
 
+/// How many rows match, as far as one can guess.
+pub(crate) fn matching(plan: &Plan, constraints: &Constraints, statistics: &Statistics) -> f64 {
+    if plan.one_record {
+        return 1.0;
+    }
+    let unknown = UNKNOWN_CONDITION.powi(constraints.unknown_conditions().min(8).cast_signed());
+    statistics.records.max(FEWEST_RECORDS) * constraints.selectivity() * unknown
+}
+
 /// What the plan costs for the request.
 pub(crate) fn cost(
     plan: &Plan,
@@ -87,8 +96,7 @@ pub(crate) fn cost(
             (candidates, FETCH, SEEK * ranges.len() as f64)
         }
     };
-    let unknown = UNKNOWN_CONDITION.powi(constraints.unknown_conditions().min(8).cast_signed());
-    let matching = (records * constraints.selectivity() * unknown).min(candidates);
+    let matching = matching(plan, constraints, statistics).min(candidates);
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     let wanted = request.wanted.map(|wanted| wanted as f64);
     let visited = match (plan.served, wanted) {

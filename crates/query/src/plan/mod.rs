@@ -61,6 +61,8 @@ pub(crate) struct Plan {
     pub(crate) one_record: bool,
     /// See [`estimate`].
     pub(crate) cost: f64,
+    /// How many rows match, as a guess.
+    pub(crate) matching: f64,
 }
 
 impl Plan {
@@ -77,6 +79,7 @@ impl Plan {
         }
         for plan in &mut candidates {
             plan.cost = estimate::cost(plan, &constraints, &statistics, request);
+            plan.matching = estimate::matching(plan, &constraints, &statistics);
         }
         let cheapest = candidates.into_iter().min_by(|a, b| a.cost.total_cmp(&b.cost));
         Ok(cheapest.unwrap_or_else(|| candidate::scan(bucket, request.order)))

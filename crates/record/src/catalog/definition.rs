@@ -97,8 +97,8 @@ pub(crate) struct BucketConfig {
     pub(crate) indexes: Vec<IndexDefinition>,
 }
 
-const CONFIG_KEYS: [&str; 7] =
-    ["key", "schema", "indexes", "etsType", "persistent", "ttl", "maxSize"];
+const CONFIG_KEYS: [&str; 8] =
+    ["key", "schema", "indexes", "etsType", "persistent", "ttl", "maxSize", "sql"];
 
 /// Checks a bucket config. `added` names the fields that came later.
 pub(crate) fn parse_bucket_config(config: &Value, added: &[String]) -> Result<BucketConfig> {
@@ -135,6 +135,10 @@ pub(crate) fn parse_bucket_config(config: &Value, added: &[String]) -> Result<Bu
     };
     if !matches!(config.get("persistent"), None | Some(Value::Bool(_))) {
         return Err(invalid("persistent", "expected boolean"));
+    }
+    // What SQL's door keeps of a table that was defined there; its own affair.
+    if !matches!(config.get("sql"), None | Some(Value::Object(_))) {
+        return Err(invalid("sql", "expected object"));
     }
     let ttl_ms = match config.get("ttl") {
         None | Some(Value::Null) => None,

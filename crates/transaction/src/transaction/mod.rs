@@ -33,7 +33,7 @@ use crate::read_set::ReadSet;
 use crate::registry::{ActiveTransaction, TransactionId, expired_error};
 use crate::statistics::Statistics;
 use crate::view::{Read, View};
-use crate::write_set::{DerivedEntries, RowWrite, WriteSet, bounds};
+use crate::write_set::{DerivedEntries, Mark, RowWrite, WriteSet, bounds};
 
 /// How a transaction is begun.
 #[derive(Clone, Debug, Default)]
@@ -87,6 +87,8 @@ pub struct Transaction {
     has_read: tandem_base::sync::atomic::AtomicBool,
     status: Status,
     deferred: Option<u64>,
+    /// Where the writes of the statement that is made of several begin.
+    compound: Option<Mark>,
 }
 
 impl Transaction {
@@ -161,6 +163,7 @@ impl Transaction {
             has_read: false.into(),
             status: Status::Open,
             deferred: None,
+            compound: None,
         }
     }
 
@@ -262,7 +265,8 @@ impl Transaction {
 
     fn begin_statement(&mut self) -> Result<()> {
         self.ensure_open()?;
-        if self.isolation == Isolation::ReadCommitted && self.active.is_some() {
+        let renews = self.isolation == Isolation::ReadCommitted && self.compound.is_none();
+        if renews && self.active.is_some() {
             self.renew_statement_view()?;
         }
         // However long the statement runs or waits, the transaction is not idle.
@@ -270,6 +274,29 @@ impl Transaction {
             active.start_use();
         }
         Ok(())
+    }
+
+    /// Begins a statement that is made of several, as one of SQL may be: they
+    /// see one state, at read committed too, and can be undone together. Until
+    /// [`end_compound`](Self::end_compound) no other may begin.
+    ///
+    /// # Errors
+    /// As [`read_statement`](Self::read_statement).
+    pub fn begin_compound(&mut self) -> Result<()> {
+        debug_assert!(self.compound.is_none(), "compound statements do not nest");
+        self.begin_statement()?;
+        self.compound = Some(self.writes.mark());
+        Ok(())
+    }
+
+    /// Ends it; unless `keep`, what its statements wrote is undone. Does nothing
+    /// if the transaction has ended meanwhile.
+    pub fn end_compound(&mut self, keep: bool) {
+        let Some(mark) = self.compound.take() else { return };
+        if !keep {
+            self.writes.undo_to(mark);
+        }
+        self.touch();
     }
 
     /// Read committed: each statement sees what is committed when it begins.
@@ -630,6 +657,7 @@ impl Transaction {
             self.coordination.statistics().transaction_time.record_duration(open);
         }
         self.status = status;
+        self.compound = None;
         self.writes = WriteSet::default();
         *self.read_set() = ReadSet::new(1);
         if let Some(active) = &self.active {

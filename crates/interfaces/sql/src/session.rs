@@ -1,0 +1,432 @@
+//! A connection that speaks SQL.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tandem::{CommitOptions, Isolation, Store, Transaction, TransactionOptions};
+use tandem_base::{Error, Result};
+
+use crate::control::Open;
+use crate::define;
+use crate::output::{Output, OutputColumn, Row, sql_error};
+use crate::parameters::Parameters;
+use crate::scope::{Scope, answered};
+use crate::shared::Shared;
+use crate::tables::Known;
+use crate::text::{self, Kind, Statement};
+use crate::virtual_table;
+use crate::write;
+
+/// How many texts a session keeps parsed.
+const KEPT_TEXTS: usize = 128;
+
+/// Bounds and defaults of a session.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// How transactions begin: those of `BEGIN` and those of single statements.
+    pub transaction: TransactionOptions,
+    /// The most rows of one answer; beyond it `LIMIT_EXCEEDED` names `sqlRows`.
+    pub max_rows: usize,
+    /// How long a statement may run; beyond it `TIMEOUT` names `statementTime`.
+    pub statement_time: Option<Duration>,
+    /// The most bytes of one value, and of a statement; at most 1 GiB.
+    pub max_value_bytes: usize,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            transaction: TransactionOptions::default(),
+            max_rows: 1_000_000,
+            statement_time: None,
+            max_value_bytes: 64 << 20,
+        }
+    }
+}
+
+/// A connection that speaks SQL: buckets are tables, and its transactions are those
+/// of the record API.
+///
+/// Outside `BEGIN` each statement commits on its own, and is run again after a
+/// conflict, as a call of the record API is. One session is used by one thread at a
+/// time; any number may be open.
+///
+/// ```
+/// # fn main() -> tandem::Result<()> {
+/// use serde_json::json;
+/// use tandem::Store;
+/// use tandem_sql::{Session, params};
+///
+/// let store = Store::memory()?;
+/// let session = Session::new(&store)?;
+/// session.execute("CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT NOT NULL)", ())?;
+/// session.execute("BEGIN", ())?;
+/// session.execute("INSERT INTO users VALUES (?, ?)", params![1, "Ada"])?;
+/// // The same transaction, by the record API.
+/// if let Some(tx) = session.transaction() {
+///     tx.bucket("users").insert(json!({ "id": 2, "name": "Bob" }))?;
+/// }
+/// session.execute("COMMIT", ())?;
+/// let answer = session.query("SELECT count(*) AS n FROM users", ())?;
+/// assert_eq!(answer.rows[0].get::<i64>("n")?, 2);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Session {
+    store: Store,
+    sqlite: Connection,
+    shared: Arc<Shared>,
+    options: SessionOptions,
+    open: Mutex<Option<Open>>,
+    known: RefCell<Known>,
+    parsed: RefCell<HashMap<String, Arc<[Statement]>>>,
+    /// When the running statement has to be over, in nanoseconds of the store's
+    /// clock; 0 = never.
+    deadline: Arc<AtomicU64>,
+}
+
+/// A statement that is kept to be run often.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    statement: Statement,
+}
+
+/// What carrying out a writing statement came to.
+pub(crate) enum Done {
+    /// It is done.
+    Whole(Output),
+    /// `OR FAIL`: it failed, and what it did before stays.
+    InPart(Error),
+    /// `OR ROLLBACK`: it failed, and so does the transaction.
+    RolledBack(Error),
+}
+
+impl Session {
+    /// A session with default options.
+    ///
+    /// # Errors
+    /// `SQL_ERROR` when SQLite cannot be started.
+    pub fn new(store: &Store) -> Result<Self> {
+        Self::with_options(store, SessionOptions::default())
+    }
+
+    /// A session.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_options(store: &Store, options: SessionOptions) -> Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let deadline = Arc::new(AtomicU64::new(0));
+        let started = |error| crate::error::of(error, &shared);
+        let mut sqlite = Connection::open_in_memory().map_err(started)?;
+        sqlite.set_prepared_statement_cache_capacity(KEPT_TEXTS);
+        let most = i32::try_from(options.max_value_bytes).unwrap_or(i32::MAX);
+        sqlite.set_limit(rusqlite::limits::Limit::SQLITE_LIMIT_LENGTH, most).map_err(started)?;
+        sqlite.set_limit(rusqlite::limits::Limit::SQLITE_LIMIT_ATTACHED, 0).map_err(started)?;
+        let (clock, ends) = (store.environment().clock.clone(), deadline.clone());
+        let is_late = move || {
+            let deadline = ends.load(Ordering::Relaxed);
+            deadline != 0 && clock.monotonic() >= Duration::from_nanos(deadline)
+        };
+        sqlite.progress_handler(1_000, Some(is_late)).map_err(started)?;
+        virtual_table::register(&sqlite, &shared)?;
+        Ok(Self {
+            store: store.clone(),
+            sqlite,
+            shared,
+            options,
+            open: Mutex::default(),
+            known: RefCell::default(),
+            parsed: RefCell::default(),
+            deadline,
+        })
+    }
+
+    /// The store that it is a session of.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Its bounds and defaults.
+    #[must_use]
+    pub fn options(&self) -> &SessionOptions {
+        &self.options
+    }
+
+    /// The open transaction, to be used with the record API too. Committing it or
+    /// rolling it back there ends it here as well.
+    #[must_use]
+    pub fn transaction(&self) -> Option<Arc<Transaction>> {
+        self.open().as_ref().map(|open| open.transaction.clone())
+    }
+
+    /// Whether a transaction is open.
+    #[must_use]
+    pub fn is_in_transaction(&self) -> bool {
+        self.open().is_some()
+    }
+
+    /// Runs one statement.
+    ///
+    /// # Errors
+    /// `SQL_ERROR` (with `line` and `column` where they are known) for what is not
+    /// understood, and for several statements; otherwise what the record API
+    /// answers to the same, such as `ALREADY_EXISTS`, `CONSTRAINT_VIOLATION` or
+    /// `CONFLICT`. A failed statement has changed nothing, unless it says `OR FAIL`
+    /// or `OR ROLLBACK`.
+    pub fn execute(&self, sql: &str, parameters: impl Into<Parameters>) -> Result<Output> {
+        let statements = self.parse(sql)?;
+        match &*statements {
+            [statement] => self.run(statement, &parameters.into()),
+            [] => Ok(Output::default()),
+            _ => Err(sql_error("One statement is expected; use execute_all for several")),
+        }
+    }
+
+    /// As [`execute`](Self::execute): a better word for what answers rows.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn query(&self, sql: &str, parameters: impl Into<Parameters>) -> Result<Output> {
+        self.execute(sql, parameters)
+    }
+
+    /// Runs a reading statement and hands on row by row, holding none, until `each`
+    /// answers false.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute), and what `each` answers.
+    pub fn query_each(
+        &self,
+        sql: &str,
+        parameters: impl Into<Parameters>,
+        mut each: impl FnMut(&Row) -> Result<bool>,
+    ) -> Result<Arc<[OutputColumn]>> {
+        let statements = self.parse(sql)?;
+        let [Statement { text, kind: Kind::Read }] = &*statements else {
+            return Err(sql_error("One statement that reads is expected"));
+        };
+        let parameters = parameters.into();
+        self.reading(&parameters, |scope| {
+            let mut row = Row { columns: Arc::default(), values: Vec::new() };
+            scope.select(text, &mut |columns, values| {
+                if row.columns.is_empty() {
+                    row.columns = columns.clone();
+                }
+                row.values = values;
+                each(&row)
+            })
+        })
+    }
+
+    /// Runs statements one after the other, without parameters, until one fails.
+    ///
+    /// # Errors
+    /// That of the first that fails; those before it are done.
+    pub fn execute_all(&self, sql: &str) -> Result<Vec<Output>> {
+        let statements = self.parse(sql)?;
+        statements.iter().map(|statement| self.run(statement, &Parameters::None)).collect()
+    }
+
+    /// Makes a statement ready to be run often.
+    ///
+    /// # Errors
+    /// `SQL_ERROR` for what is not understood. Whether its tables and columns are
+    /// there is seen when it is run.
+    pub fn prepare(&self, sql: &str) -> Result<Prepared> {
+        match &*self.parse(sql)? {
+            [statement] => Ok(Prepared { statement: statement.clone() }),
+            _ => Err(sql_error("One statement is expected")),
+        }
+    }
+
+    /// Runs a prepared statement.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub fn run_prepared(
+        &self,
+        prepared: &Prepared,
+        parameters: impl Into<Parameters>,
+    ) -> Result<Output> {
+        self.run(&prepared.statement, &parameters.into())
+    }
+
+    /// Runs one statement in a transaction that somebody else has begun and will
+    /// end. `BEGIN`, `SAVEPOINT` and so on are refused.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub fn execute_in(
+        &self,
+        transaction: &Arc<Transaction>,
+        sql: &str,
+        parameters: impl Into<Parameters>,
+    ) -> Result<Output> {
+        let statements = self.parse(sql)?;
+        let parameters = parameters.into();
+        let [statement] = &*statements else {
+            return Err(sql_error("One statement is expected"));
+        };
+        match &statement.kind {
+            Kind::Control(_) => Err(sql_error(
+                "Transactions are begun and ended by requests here, not by statements",
+            )),
+            Kind::Read => self.read_in(transaction, &parameters, |scope| read(scope, statement)),
+            _ => match self.write_in(transaction, &parameters, statement)? {
+                Done::Whole(output) => Ok(output),
+                Done::InPart(error) => Err(error),
+                Done::RolledBack(error) => {
+                    transaction.cancel();
+                    Err(error)
+                }
+            },
+        }
+    }
+
+    pub(crate) fn open(&self) -> MutexGuard<'_, Option<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn parse(&self, sql: &str) -> Result<Arc<[Statement]>> {
+        if let Some(parsed) = self.parsed.borrow().get(sql) {
+            return Ok(parsed.clone());
+        }
+        if sql.len() > self.options.max_value_bytes {
+            let (max, actual) = (self.options.max_value_bytes, sql.len());
+            return Err(Error::limit("sqlBytes", max as u64, actual as u64));
+        }
+        let parsed: Arc<[Statement]> = text::statements(sql)?.into();
+        let mut kept = self.parsed.borrow_mut();
+        if kept.len() >= KEPT_TEXTS {
+            kept.clear();
+        }
+        kept.insert(sql.to_owned(), parsed.clone());
+        Ok(parsed)
+    }
+
+    fn run(&self, statement: &Statement, parameters: &Parameters) -> Result<Output> {
+        match &statement.kind {
+            Kind::Control(control) => self.control(control).map(|()| Output::default()),
+            Kind::Read => self.reading(parameters, |scope| read(scope, statement)),
+            Kind::Write(_) | Kind::Define(_) => self.writing(statement, parameters),
+        }
+    }
+
+    fn reading<T>(
+        &self,
+        parameters: &Parameters,
+        work: impl FnOnce(&Scope<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let transaction = match self.transaction() {
+            Some(open) => open,
+            None => {
+                let options = TransactionOptions::new().isolation(Isolation::Snapshot).read_only();
+                Arc::new(self.store.begin_with(&options)?)
+            }
+        };
+        self.read_in(&transaction, parameters, work)
+    }
+
+    fn read_in<T>(
+        &self,
+        transaction: &Arc<Transaction>,
+        parameters: &Parameters,
+        work: impl FnOnce(&Scope<'_>) -> Result<T>,
+    ) -> Result<T> {
+        transaction.compound(|| self.within(transaction, parameters, work))
+    }
+
+    fn writing(&self, statement: &Statement, parameters: &Parameters) -> Result<Output> {
+        if let Some(transaction) = self.transaction() {
+            return match self.write_in(&transaction, parameters, statement)? {
+                Done::Whole(output) => Ok(output),
+                Done::InPart(error) => Err(error),
+                Done::RolledBack(error) => {
+                    self.rollback()?;
+                    Err(error)
+                }
+            };
+        }
+        self.store.retrying(|| {
+            let transaction = Arc::new(self.store.begin_with(&self.options.transaction)?);
+            match self.write_in(&transaction, parameters, statement)? {
+                Done::Whole(output) => {
+                    transaction.finish(CommitOptions::new())?;
+                    Ok(output)
+                }
+                Done::InPart(error) => {
+                    transaction.finish(CommitOptions::new())?;
+                    Err(error)
+                }
+                Done::RolledBack(error) => Err(error),
+            }
+        })
+    }
+
+    fn write_in(
+        &self,
+        transaction: &Arc<Transaction>,
+        parameters: &Parameters,
+        statement: &Statement,
+    ) -> Result<Done> {
+        transaction.compound(|| {
+            self.within(transaction, parameters, |scope| match &statement.kind {
+                Kind::Write(parsed) => write::run(scope, parsed),
+                Kind::Define(parsed) => {
+                    define::run(scope, parsed, &statement.text).map(Done::Whole)
+                }
+                Kind::Read | Kind::Control(_) => read(scope, statement).map(Done::Whole),
+            })
+        })
+    }
+
+    /// Runs `work` in a transaction, with the tables that it sees, and for no
+    /// longer than a statement may take.
+    fn within<T>(
+        &self,
+        transaction: &Arc<Transaction>,
+        parameters: &Parameters,
+        work: impl FnOnce(&Scope<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let _entered = self.shared.enter(transaction.clone());
+        self.known.borrow_mut().update(&self.sqlite, &self.shared, transaction)?;
+        let ends = self.options.statement_time.map_or(0, |time| {
+            let ends = self.store.environment().clock.monotonic() + time;
+            u64::try_from(ends.as_nanos()).unwrap_or(u64::MAX)
+        });
+        self.deadline.store(ends, Ordering::Relaxed);
+        let scope = Scope {
+            sqlite: &self.sqlite,
+            shared: &self.shared,
+            transaction,
+            parameters,
+            options: &self.options,
+        };
+        let answer = work(&scope);
+        self.deadline.store(0, Ordering::Relaxed);
+        // An error that SQLite has not handed on belongs to nobody.
+        let _ = self.shared.take_failure();
+        answer
+    }
+}
+
+fn read(scope: &Scope<'_>, statement: &Statement) -> Result<Output> {
+    let (columns, rows) = scope.rows(&statement.text)?;
+    let rows = answered(&columns, rows);
+    Ok(Output { columns, rows, changes: 0, last_key: None })
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("store", &self.store)
+            .field("in_transaction", &self.is_in_transaction())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,184 @@
+//! The text of SQL: where one statement ends, and what kind it is.
+//!
+//! What reads goes to SQLite as it is written; everything else is parsed here,
+//! because it is carried out by Tandem.
+
+use sqlparser::ast;
+use sqlparser::dialect::SQLiteDialect;
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+use tandem_base::{Error, Result};
+
+use crate::control::Control;
+use crate::output::sql_error;
+
+/// One statement.
+#[derive(Clone, Debug)]
+pub(crate) struct Statement {
+    /// As it was written.
+    pub(crate) text: String,
+    pub(crate) kind: Kind,
+}
+
+/// What has to be done for a statement.
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    /// SQLite runs it over virtual tables.
+    Read,
+    /// INSERT, UPDATE, DELETE.
+    Write(Box<ast::Statement>),
+    /// CREATE, ALTER, DROP.
+    Define(Box<ast::Statement>),
+    /// BEGIN, COMMIT, SAVEPOINT and so on.
+    Control(Control),
+}
+
+/// The statements of `sql`. What is not understood is refused before anything
+/// is run.
+///
+/// # Errors
+/// `SQL_ERROR` with `line` and `column` (from 1).
+pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>> {
+    let tokens = tokens(sql)?;
+    let lines = Lines::of(sql);
+    tokens
+        .split(|token| token.token == Token::SemiColon)
+        .filter_map(|tokens| {
+            let first = tokens.iter().find(|token| !is_blank(&token.token))?;
+            let last = tokens.iter().rfind(|token| !is_blank(&token.token))?;
+            let (start, end) = (lines.offset(first.span.start), lines.offset(last.span.end));
+            let text = sql.get(start..end)?.to_owned();
+            Some(kind(tokens).map(|kind| Statement { text, kind }))
+        })
+        .collect()
+}
+
+/// Whether `sql` is over: it ends with a semicolon, or is empty. What it ends in
+/// may be an unfinished string or comment.
+#[must_use]
+pub fn is_complete(sql: &str) -> bool {
+    match tokens(sql) {
+        Ok(tokens) => tokens
+            .iter()
+            .rfind(|token| !is_blank(&token.token))
+            .is_none_or(|token| token.token == Token::SemiColon),
+        Err(_) => false,
+    }
+}
+
+fn is_blank(token: &Token) -> bool {
+    matches!(token, Token::Whitespace(_) | Token::EOF)
+}
+
+fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>> {
+    Tokenizer::new(&SQLiteDialect {}, sql)
+        .tokenize_with_location()
+        .map_err(|error| at(sql_error(error.message), error.location))
+}
+
+fn at(error: Error, place: Location) -> Error {
+    error.with("line", place.line).with("column", place.column)
+}
+
+fn kind(tokens: &[TokenWithSpan]) -> Result<Kind> {
+    let words: Vec<&Token> =
+        tokens.iter().map(|token| &token.token).filter(|token| !is_blank(token)).collect();
+    let keyword = |at: usize| match words.get(at) {
+        Some(Token::Word(word)) => word.keyword,
+        _ => Keyword::NoKeyword,
+    };
+    match keyword(0) {
+        Keyword::SELECT | Keyword::VALUES | Keyword::EXPLAIN => return Ok(Kind::Read),
+        Keyword::PRAGMA => return pragma(&words),
+        Keyword::BEGIN
+        | Keyword::START
+        | Keyword::COMMIT
+        | Keyword::END
+        | Keyword::ROLLBACK
+        | Keyword::SAVEPOINT
+        | Keyword::RELEASE => {
+            return Control::parse(&words).map(Kind::Control);
+        }
+        Keyword::WITH if !with_writes(&words) => return Ok(Kind::Read),
+        Keyword::CREATE | Keyword::DROP | Keyword::ALTER => {}
+        Keyword::INSERT | Keyword::REPLACE | Keyword::UPDATE | Keyword::DELETE | Keyword::WITH => {}
+        _ => {
+            let word = words.first().map(ToString::to_string).unwrap_or_default();
+            return Err(at(
+                sql_error(format!("Statements that begin with {word} are not supported")),
+                tokens.first().map_or(Location::new(1, 1), |token| token.span.start),
+            ));
+        }
+    }
+    let statement = parse(tokens)?;
+    Ok(match keyword(0) {
+        Keyword::CREATE | Keyword::DROP | Keyword::ALTER => Kind::Define(Box::new(statement)),
+        _ => Kind::Write(Box::new(statement)),
+    })
+}
+
+/// Those that tell what a table is and change nothing.
+fn pragma(words: &[&Token]) -> Result<Kind> {
+    const KNOWN: [&str; 4] = ["table_info", "table_xinfo", "table_list", "compile_options"];
+    let name = words.get(1).map(ToString::to_string).unwrap_or_default();
+    if KNOWN.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+        return Ok(Kind::Read);
+    }
+    Err(sql_error(format!("PRAGMA {name} is not supported")).with("pragma", name))
+}
+
+/// Whether a statement that begins with WITH goes on with an INSERT, UPDATE or
+/// DELETE: the first such word outside parentheses.
+fn with_writes(words: &[&Token]) -> bool {
+    let mut depth = 0_u32;
+    words.iter().any(|token| {
+        match token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.saturating_sub(1),
+            Token::Word(word) if depth == 0 && word.quote_style.is_none() => {
+                return matches!(
+                    word.keyword,
+                    Keyword::INSERT | Keyword::UPDATE | Keyword::DELETE | Keyword::REPLACE
+                );
+            }
+            _ => {}
+        }
+        false
+    })
+}
+
+fn parse(tokens: &[TokenWithSpan]) -> Result<ast::Statement> {
+    let mut parser = Parser::new(&SQLiteDialect {}).with_tokens_with_locations(tokens.to_vec());
+    let statement = parser.parse_statement().map_err(|error| sql_error(error.to_string()))?;
+    let rest = parser.peek_token();
+    if rest.token != Token::EOF {
+        return Err(at(
+            sql_error(format!("near \"{}\": syntax error", rest.token)),
+            rest.span.start,
+        ));
+    }
+    Ok(statement)
+}
+
+/// Where the lines of a text begin.
+struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Self {
+        let after = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self { text, starts: std::iter::once(0).chain(after).collect() }
+    }
+
+    /// The byte at a place that is counted in lines and characters, from 1.
+    fn offset(&self, place: Location) -> usize {
+        let line = usize::try_from(place.line).unwrap_or(1).max(1);
+        let column = usize::try_from(place.column).unwrap_or(1).max(1);
+        let start = self.starts.get(line - 1).copied().unwrap_or(self.text.len());
+        let rest = &self.text[start..];
+        start + rest.char_indices().nth(column - 1).map_or(rest.len(), |(at, _)| at)
+    }
+}
