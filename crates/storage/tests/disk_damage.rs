@@ -251,3 +251,56 @@ fn g2_a_damaged_list_of_tables_is_corruption_and_nothing_is_removed() {
         open(copy.path()).expect("mended by hand");
     }
 }
+
+/// The library makes room for as many sections as a table says that it has before
+/// it compares checksums: one wrong bit asked for 90 GB, and the process was gone.
+#[test]
+fn g9_a_rotten_count_in_a_table_does_not_end_the_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = DiskOptions { write_buffer_bytes: 0, ..DiskOptions::default() };
+    let tables = directory.path().join("data/keyspaces/1/tables");
+    let storage = DiskStorage::open(directory.path(), &options).unwrap();
+    let names = || fs::read_dir(&tables).map_or(0, Iterator::count);
+    for step in 0..4_000u32 {
+        let mut batch = WriteBatch::new();
+        batch.put(step.to_be_bytes().to_vec(), xorshift(step, 4_096));
+        storage.write(batch, Durability::Buffered).unwrap();
+        if names() > 1 {
+            break;
+        }
+    }
+    drop(storage);
+    let mut struck = 0;
+    for table in fs::read_dir(&tables).unwrap() {
+        let path = table.unwrap().path();
+        let sound = fs::read(&path).unwrap();
+        let count = sound.windows(4).rposition(|bytes| bytes == b"TOC!").unwrap() + 4;
+        let mut rotten = sound.clone();
+        rotten[count + 3] ^= 0x40;
+        fs::write(&path, rotten).unwrap();
+        // One that no list names any more is the library's to remove.
+        match open(directory.path()) {
+            Err(error) => {
+                assert_eq!(error.code(), Code::Corrupted, "{error:?}");
+                struck += 1;
+                fs::write(&path, sound).unwrap();
+            }
+            Ok(_) => assert!(!path.exists(), "it was read as if it were sound"),
+        }
+    }
+    assert!(struck > 0, "the test reaches tables");
+    open(directory.path()).expect("mended by hand");
+}
+
+/// Bytes that do not compress.
+fn xorshift(seed: u32, length: usize) -> Vec<u8> {
+    let mut state = seed | 1;
+    (0..length)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state.to_le_bytes()[0]
+        })
+        .collect()
+}

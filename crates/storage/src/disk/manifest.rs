@@ -17,6 +17,7 @@ use std::path::Path;
 use tandem_base::{Error, Result};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::contents;
 use super::directory::read;
 use super::error::{at, file_failed};
 
@@ -54,7 +55,9 @@ fn verify_list(keyspace: &Path) -> Result<()> {
     }
     let list = keyspace.join(format!("v{}", u64::from_le_bytes(*version)));
     match read(&list) {
-        Ok(bytes) if xxh3_128(&bytes) == u128::from_le_bytes(*checksum) => Ok(()),
+        Ok(bytes) if xxh3_128(&bytes) == u128::from_le_bytes(*checksum) => {
+            contents::verify(keyspace, &bytes)
+        }
         Ok(_) => Err(damaged()),
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Err(damaged()),
         Err(cause) => Err(file_failed(&list, &cause)),
@@ -76,8 +79,8 @@ mod tests {
         for keyspace in keyspaces {
             let path = data.path().join("keyspaces").join(keyspace);
             fs::create_dir(&path).unwrap();
-            let list = b"tables";
-            let checksum = xxh3_128(list).to_le_bytes();
+            let list = contents::tests::list([1, 5, 300]);
+            let checksum = xxh3_128(&list).to_le_bytes();
             let current = [&300u64.to_le_bytes()[..], &checksum, &[0]].concat();
             fs::write(path.join("v300"), list).unwrap();
             fs::write(path.join("current"), current).unwrap();

@@ -31,6 +31,7 @@
 //! `docs/storage-engines.md` lists what was checked in the library's source.
 
 mod closing;
+mod contents;
 mod directory;
 mod error;
 mod journal;
