@@ -166,7 +166,9 @@ impl Stage<'_> {
         }
         for (name, filter) in &self.path.predicates {
             let used = connection.index_for(filter, self.path.counts);
-            if used.is_some() != self.path.index.is_some() {
+            let serves =
+                self.path.index.as_ref().is_some_and(|index| self.world.is_served_by(index));
+            if used.is_some() != serves {
                 problems.push(format!("the plan of {name} uses the index {used:?}"));
             }
         }

@@ -67,14 +67,53 @@ pub(super) fn problems_of(store: &Store) -> Vec<String> {
 pub(super) struct Caller {
     // Dropped before the store.
     transaction: Option<Transaction>,
-    subscription: Option<Subscription>,
+    watcher: Watcher,
     store: Store,
     level: Isolation,
 }
 
+/// What a connection follows.
+pub(super) struct Watcher {
+    // Dropped before the store.
+    subscription: Option<Subscription>,
+    store: Store,
+}
+
+impl Watcher {
+    pub(super) fn new(store: &Store) -> Self {
+        Self { subscription: None, store: store.clone() }
+    }
+
+    pub(super) fn watch(&mut self, from_start: bool) -> Result<Answer, Error> {
+        let mut options = SubscribeOptions::new().bucket(BUCKET);
+        if from_start {
+            options = options.from(0);
+        }
+        self.subscription = Some(self.store.subscribe(options)?);
+        Ok(Answer::Done)
+    }
+
+    pub(super) fn changes(&mut self) -> Result<Answer, Error> {
+        let mut commits = Vec::new();
+        if let Some(subscription) = &mut self.subscription {
+            while let Some(notice) = subscription.try_next()? {
+                match notice {
+                    Notice::Commit(commit) => {
+                        let seen = |change: &Change| ChangeSeen::from_json(&change.to_json());
+                        commits.push(commit.changes.iter().map(seen).collect());
+                    }
+                    Notice::Progress { .. } => {}
+                    other => return Ok(Answer::failed("NOT A COMMIT", format!("{other:?}"))),
+                }
+            }
+        }
+        Ok(Answer::Commits(commits))
+    }
+}
+
 impl Caller {
     pub(super) fn new(store: Store, level: Isolation) -> Self {
-        Self { transaction: None, subscription: None, store, level }
+        Self { transaction: None, watcher: Watcher::new(&store), store, level }
     }
 
     fn bucket(&self) -> tandem::Bucket<'_> {
@@ -114,37 +153,13 @@ impl Caller {
         Answer::Done
     }
 
-    fn changes(&mut self) -> Result<Answer, Error> {
-        let mut commits = Vec::new();
-        if let Some(subscription) = &mut self.subscription {
-            while let Some(notice) = subscription.try_next()? {
-                match notice {
-                    Notice::Commit(commit) => {
-                        let seen = |change: &Change| ChangeSeen::from_json(&change.to_json());
-                        commits.push(commit.changes.iter().map(seen).collect());
-                    }
-                    Notice::Progress { .. } => {}
-                    other => return Ok(Answer::failed("NOT A COMMIT", format!("{other:?}"))),
-                }
-            }
-        }
-        Ok(Answer::Commits(commits))
-    }
-
     fn try_take(&mut self, action: &Action) -> Result<Answer, Error> {
         match action {
             Action::Begin { read_only } => return self.begin(*read_only),
             Action::Commit { idempotency_key, .. } => return self.commit(idempotency_key.as_ref()),
             Action::Rollback => return Ok(self.rollback()),
-            Action::Watch { from_start } => {
-                let mut options = SubscribeOptions::new().bucket(BUCKET);
-                if *from_start {
-                    options = options.from(0);
-                }
-                self.subscription = Some(self.store.subscribe(options)?);
-                return Ok(Answer::Done);
-            }
-            Action::Changes => return self.changes(),
+            Action::Watch { from_start } => return self.watcher.watch(*from_start),
+            Action::Changes => return self.watcher.changes(),
             _ => {}
         }
         let bucket = self.bucket();

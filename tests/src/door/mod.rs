@@ -5,6 +5,7 @@
 
 mod elsewhere;
 mod embedded;
+mod sql;
 mod websocket;
 
 use serde_json::Value;
@@ -12,6 +13,7 @@ use tandem_transaction::Isolation;
 
 pub use elsewhere::{Elsewhere, server};
 pub use embedded::Embedded;
+pub use sql::SqlSessions;
 pub use websocket::WebSocket;
 
 use crate::answer::Answer;
@@ -37,6 +39,11 @@ pub trait World {
     /// What is wrong when the story is over and every connection is gone:
     /// index entries that do not match their rows, transactions left open.
     fn problems(&mut self) -> Vec<String>;
+
+    /// Whether an index of that definition can serve predicates behind this door.
+    fn is_served_by(&self, _index: &Value) -> bool {
+        true
+    }
 }
 
 /// One connection; rolls back when it is dropped.
@@ -51,5 +58,5 @@ pub trait Connection: Send {
 /// Every door.
 #[must_use]
 pub fn doors() -> Vec<Box<dyn Door>> {
-    vec![Box::new(Embedded), Box::new(Elsewhere), Box::new(WebSocket)]
+    vec![Box::new(Embedded), Box::new(Elsewhere), Box::new(WebSocket), Box::new(SqlSessions)]
 }

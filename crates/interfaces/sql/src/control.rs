@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sqlparser::tokenizer::Token;
-use tandem::{Isolation, Transaction, TransactionOptions};
+use tandem::{CommitOptions, CommitReceipt, Isolation, Transaction, TransactionOptions};
 use tandem_base::{Error, Result};
 
 use crate::output::sql_error;
@@ -156,14 +156,22 @@ impl Session {
     /// # Errors
     /// `SQL_ERROR` when none is open; as [`Transaction::commit`].
     pub fn commit(&self) -> Result<()> {
+        self.commit_with(CommitOptions::new()).map(|_| ())
+    }
+
+    /// As [`commit`](Self::commit), with options and a receipt.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn commit_with(&self, options: CommitOptions) -> Result<CommitReceipt> {
         let mut open = self.open();
         let transaction = match &*open {
             Some(open) => open.transaction.clone(),
             None => return Err(sql_error("cannot commit - no transaction is active")),
         };
-        transaction.finish(tandem::CommitOptions::new())?;
+        let receipt = transaction.finish(options)?;
         *open = None;
-        Ok(())
+        Ok(receipt)
     }
 
     /// Rolls back, as `ROLLBACK` does.
