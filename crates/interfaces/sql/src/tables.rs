@@ -58,6 +58,10 @@ fn apply(sqlite: &Connection, shared: &Arc<Shared>, catalog: &Catalog) -> Result
         .collect();
     let run =
         |sql: &str| sqlite.execute_batch(sql).map_err(|error| crate::error::of(error, shared));
+    if !stale.is_empty() {
+        // A compiled statement would tell the columns of before.
+        sqlite.flush_prepared_statement_cache();
+    }
     for name in stale {
         run(&format!("DROP TABLE IF EXISTS {}", quoted(&name)))?;
         shared.tables().remove(&name);

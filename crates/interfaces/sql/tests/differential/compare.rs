@@ -83,7 +83,12 @@ pub(crate) fn by_tandem(session: &Session, sql: &str) -> Answer {
             rows.sort();
             Answer::Rows(rows)
         }
-        Err(error) => Answer::Failed(class_of_tandem(&error)),
+        Err(error) => {
+            if std::env::var("SHOW").is_ok() {
+                eprintln!("-- {sql}\n   {error}");
+            }
+            Answer::Failed(class_of_tandem(&error))
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::schema::{Column, Table};
 
 pub(crate) struct Generator {
     random: SeededRandom,
+    noalter: bool,
 }
 
 const NAMES: [&str; 5] = ["t0", "t1", "t2", "t3", "t4"];
@@ -17,8 +18,8 @@ const COLUMNS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 const TYPES: [&str; 3] = ["INTEGER", "TEXT", "REAL"];
 
 impl Generator {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { random: SeededRandom::new(seed) }
+    pub(crate) fn new(seed: u64, noalter: bool) -> Self {
+        Self { random: SeededRandom::new(seed), noalter }
     }
 
     fn below(&self, n: usize) -> usize {
@@ -45,13 +46,15 @@ impl Generator {
         let table = self.pick(tables).clone();
         match self.below(100) {
             0..=2 => self.create_table(tables),
-            3 => format!("DROP TABLE {}{}", self.of(&["", "IF EXISTS "]), self.of(&NAMES)),
+            // A table that another refers to is not dropped here, not even an empty one.
+            3 if !table.is_referred_to => format!("DROP TABLE {}", table.name),
+            3 => "DROP TABLE IF EXISTS none_has_it".to_owned(),
             4..=6 => self.create_index(&table),
             7 => match table.indexes.first() {
                 Some(index) => format!("DROP INDEX {index}"),
                 None => "DROP INDEX IF EXISTS none_has_it".to_owned(),
             },
-            8..=10 => self.alter(&table),
+            8..=10 if !self.noalter => self.alter(&table),
             11..=38 => self.insert(&table, tables),
             39..=52 => self.update(&table, tables),
             53..=59 => self.delete(&table),
@@ -213,10 +216,13 @@ impl Generator {
         };
         // What a REPLACE deletes may be referred to.
         let or = if table.is_referred_to && or == " OR REPLACE" { "" } else { or };
-        let rows: Vec<String> = (0..1 + self.below(3))
+        // A value of a wrong type ends an INSERT of SQLite in the middle, with the rows
+        // before it left there, whatever it says; here nothing is left of it.
+        let count = 1 + self.below(3);
+        let rows: Vec<String> = (0..count)
             .map(|_| {
                 let values: Vec<String> =
-                    columns.iter().map(|column| self.inserted(column)).collect();
+                    columns.iter().map(|column| self.inserted(column, count == 1)).collect();
                 format!("({})", values.join(", "))
             })
             .collect();
@@ -237,9 +243,13 @@ impl Generator {
         )
     }
 
-    fn inserted(&self, column: &Column) -> String {
-        if column.in_key || self.below(5) > 0 {
-            return self.literal_not_null(&column.declared);
+    fn inserted(&self, column: &Column, any_type: bool) -> String {
+        if column.in_key || !any_type || self.below(5) > 0 {
+            let sometimes_null = !column.in_key && self.one_in(8);
+            return match sometimes_null {
+                true => "NULL".to_owned(),
+                false => self.literal_not_null(&column.declared),
+            };
         }
         match self.below(6) {
             0 => format!("({} || '')", self.literal("TEXT")),
@@ -302,14 +312,14 @@ impl Generator {
         let column = self.pick(&table.columns);
         let or = self.of(&["", "", "", "", " OR IGNORE", " OR FAIL", " OR ABORT"]);
         let value = match self.below(4) {
-            0 => self.literal(&column.declared),
+            0 if !column.in_key => self.literal(&column.declared),
             1 if column.declared != "TEXT" => format!("{} + 1", column.name),
             1 => format!("{} || 'x'", column.name),
             2 => {
                 let from = self.pick(tables);
                 let other = self.pick(&from.columns);
                 if other.declared == column.declared {
-                    format!("(SELECT max({}) FROM {})", other.name, from.name)
+                    format!("coalesce((SELECT max({}) FROM {}), 1)", other.name, from.name)
                 } else {
                     self.literal_not_null(&column.declared)
                 }

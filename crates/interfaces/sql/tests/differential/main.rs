@@ -70,7 +70,14 @@ impl Story {
         sqlite.execute_batch("PRAGMA foreign_keys = ON").unwrap();
         let store = Store::builder().memory().background(false).open().unwrap();
         let session = Session::new(&store).unwrap();
-        Self { seed, generator: Generator::new(seed), sqlite, store, session, told: Vec::new() }
+        Self {
+            seed,
+            generator: Generator::new(seed, std::env::var("NOALTER").is_ok()),
+            sqlite,
+            store,
+            session,
+            told: Vec::new(),
+        }
     }
 
     fn play(mut self, statements: usize) -> Told {
@@ -81,7 +88,8 @@ impl Story {
             self.told.push(sql.clone());
             let expected = by_sqlite(&self.sqlite, &sql);
             let answered = by_tandem(&self.session, &sql);
-            if expected != answered {
+            let lax = matches!((&expected, &answered), (Answer::Failed(_), Answer::Failed(_)));
+            if expected != answered && !lax {
                 self.fail(&format!("SQLite: {expected:?}\nTandem: {answered:?}"));
             }
             let open = self.session.is_in_transaction();
@@ -91,8 +99,8 @@ impl Story {
             told.done += 1;
             told.failed += usize::from(matches!(expected, Answer::Failed(_)));
             let kind = sql.split(' ').next().unwrap_or_default().to_owned();
-            *told.kinds.entry(kind).or_default() += 1;
-            if !open && told.done % 20 == 0 {
+            *told.kinds.entry(kind.clone()).or_default() += 1;
+            if kind != "SELECT" && kind != "WITH" {
                 self.compare_tables();
             }
         }
