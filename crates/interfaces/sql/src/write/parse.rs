@@ -11,7 +11,7 @@ use tandem_base::Result;
 use crate::output::sql_error;
 use crate::table::quoted;
 use crate::text;
-use crate::write::expression::{Constant, Numbered, keyword};
+use crate::write::expression::{Constant, Numbered, keyword, of_one_row};
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -312,6 +312,7 @@ fn assignments(parsed: Vec<ast::Assignment>) -> Result<Vec<Assignment>> {
         all.push(Assignment { column, expression });
     };
     for ast::Assignment { target, value } in parsed {
+        of_one_row(&value)?;
         let columns = match target {
             ast::AssignmentTarget::ColumnName(name) => {
                 add(column_name(&name)?, value.to_string());
@@ -500,17 +501,23 @@ fn returning(items: Vec<ast::SelectItem>, shown: &[String]) -> Result<Vec<Item>>
         .enumerate()
         .map(|(at, item)| match item {
             ast::SelectItem::Wildcard(_) => Ok(Item::Star),
-            ast::SelectItem::UnnamedExpr(expression) => Ok(match name(&expression) {
-                Some(name) => Item::Column { name, alias: None },
-                None => {
-                    let text = expression.to_string();
-                    Item::Expression { name: shown.get(at).unwrap_or(&text).clone(), text }
-                }
-            }),
-            ast::SelectItem::ExprWithAlias { expr, alias } => Ok(match name(&expr) {
-                Some(name) => Item::Column { name, alias: Some(alias.value) },
-                None => Item::Expression { text: expr.to_string(), name: alias.value },
-            }),
+            ast::SelectItem::UnnamedExpr(expression) => {
+                of_one_row(&expression)?;
+                Ok(match name(&expression) {
+                    Some(name) => Item::Column { name, alias: None },
+                    None => {
+                        let text = expression.to_string();
+                        Item::Expression { name: shown.get(at).unwrap_or(&text).clone(), text }
+                    }
+                })
+            }
+            ast::SelectItem::ExprWithAlias { expr, alias } => {
+                of_one_row(&expr)?;
+                Ok(match name(&expr) {
+                    Some(name) => Item::Column { name, alias: Some(alias.value) },
+                    None => Item::Expression { text: expr.to_string(), name: alias.value },
+                })
+            }
             ast::SelectItem::QualifiedWildcard(..) => {
                 Err(sql_error("RETURNING may not use \"TABLE.*\" wildcards"))
             }
