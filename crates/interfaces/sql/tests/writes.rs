@@ -1057,3 +1057,77 @@ fn a_statement_that_runs_for_too_long_is_undone() {
     }
     both.is_clean();
 }
+
+#[test]
+fn statements_that_are_too_deep_are_refused() {
+    let both = Both::filled();
+    let chain = |term: &str, operator: &str, count: usize| vec![term; count].join(operator);
+    for (sql, words) in [
+        (
+            format!("DELETE FROM t WHERE {}", chain("id = 9", " OR ", 100_000)),
+            "Expression tree is too large (maximum depth 1000)",
+        ),
+        (
+            format!("UPDATE t SET b = {}", chain("b", " || ", 100_000)),
+            "Expression tree is too large (maximum depth 1000)",
+        ),
+        (
+            format!("INSERT INTO t (id) {}", chain("SELECT 9", " UNION ALL ", 100_000)),
+            "too many terms in compound SELECT",
+        ),
+        (
+            format!("UPDATE t SET d = {}1{}", "(".repeat(10_000), ")".repeat(10_000)),
+            "sql parser error: recursion limit exceeded",
+        ),
+        (
+            format!("UPDATE t SET d = {}1", "- ".repeat(10_000)),
+            "Expression tree is too large (maximum depth 1000)",
+        ),
+    ] {
+        let error = refused(&both.session, &sql);
+        assert_eq!((error.code(), error.message()), (Code::SqlError, words), "{:.60}", sql);
+    }
+    both.run(&format!("UPDATE t SET d = {} WHERE id = 1", chain("1", " + ", 900)));
+    both.run(&format!("INSERT INTO t (id, c) {}", chain("SELECT 9, 9", " UNION ", 400)));
+    both.run(&format!("DELETE FROM t WHERE id IN ({})", chain("9", ", ", 20_000)));
+    both.is_clean();
+}
+
+#[test]
+fn conflict_clauses_hold_among_concurrent_sessions() {
+    let store = Store::memory().unwrap();
+    define_items(&store);
+    std::thread::scope(|scope| {
+        for thread in 0..4_i64 {
+            let store = &store;
+            scope.spawn(move || {
+                let session = Session::new(store).unwrap();
+                for n in 0..50_i64 {
+                    session
+                        .execute(
+                            "INSERT INTO t (a, b, c, d) VALUES (?, 'n', ?1, 1) ON CONFLICT (a) DO UPDATE SET d = d + 1",
+                            params![n % 5],
+                        )
+                        .unwrap();
+                    session
+                        .execute("INSERT OR IGNORE INTO t (id, a) VALUES (?, ?1)", params![1000 + n % 7])
+                        .unwrap();
+                    session
+                        .execute("REPLACE INTO t (a, b, c) VALUES (?, 'r', ?2)", params![2000, thread])
+                        .unwrap();
+                }
+            });
+        }
+    });
+    let session = Session::new(&store).unwrap();
+    assert_eq!(
+        rows(&session, "SELECT count(*), sum(d) FROM t WHERE b = 'n'"),
+        [[Value::Integer(5), Value::Integer(200)]]
+    );
+    assert_eq!(
+        rows(&session, "SELECT count(*) FROM t WHERE id >= 1000 AND b = 'x'"),
+        [[7_i64.into()]]
+    );
+    assert_eq!(rows(&session, "SELECT count(*) FROM t WHERE b = 'r'"), [[1_i64.into()]]);
+    is_clean(&store);
+}
