@@ -167,7 +167,11 @@ fn with_writes(words: &[&Token]) -> bool {
 }
 
 /// The one statement that the tokens are.
+///
+/// # Errors
+/// `SQL_ERROR`, also for what is deeper than SQLite allows.
 pub(crate) fn parse(tokens: &[TokenWithSpan]) -> Result<ast::Statement> {
+    check_depth(tokens)?;
     let mut parser = Parser::new(&SQLiteDialect {}).with_tokens_with_locations(tokens.to_vec());
     let statement = parser.parse_statement().map_err(|error| sql_error(error.to_string()))?;
     let rest = parser.peek_token();
@@ -178,6 +182,70 @@ pub(crate) fn parse(tokens: &[TokenWithSpan]) -> Result<ast::Statement> {
         ));
     }
     Ok(statement)
+}
+
+/// Refuses chains of operators that SQLite refuses. The parser builds them without a
+/// bound, as trees that are as deep as they are long, and whoever walks such a tree
+/// needs as much of the stack. (It bounds parentheses itself.)
+fn check_depth(tokens: &[TokenWithSpan]) -> Result<()> {
+    /// SQLite's bounds.
+    const MOST_OPERATORS: usize = 1_000;
+    const MOST_SELECTS: usize = 500;
+    // Operators in the present expression and selects in the present query, for
+    // each parenthesis that is open.
+    let mut levels = vec![(0, 0)];
+    for token in tokens {
+        let Some((operators, selects)) = levels.last_mut() else { break };
+        match &token.token {
+            Token::LParen => levels.push((0, 0)),
+            Token::RParen => {
+                levels.pop();
+            }
+            Token::Comma => *operators = 0,
+            Token::Word(word) if word.quote_style.is_none() => match word.keyword {
+                Keyword::AND
+                | Keyword::OR
+                | Keyword::NOT
+                | Keyword::IS
+                | Keyword::IN
+                | Keyword::LIKE
+                | Keyword::ILIKE
+                | Keyword::GLOB
+                | Keyword::REGEXP
+                | Keyword::MATCH
+                | Keyword::BETWEEN
+                | Keyword::COLLATE
+                | Keyword::NOTNULL => *operators += 1,
+                Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT => *selects += 1,
+                Keyword::SELECT
+                | Keyword::FROM
+                | Keyword::WHERE
+                | Keyword::WHEN
+                | Keyword::THEN
+                | Keyword::ELSE
+                | Keyword::ON
+                | Keyword::SET => *operators = 0,
+                _ => {}
+            },
+            Token::Word(_)
+            | Token::Number(..)
+            | Token::SingleQuotedString(_)
+            | Token::HexStringLiteral(_)
+            | Token::Placeholder(_)
+            | Token::Period
+            | Token::Whitespace(_)
+            | Token::EOF => {}
+            _ => *operators += 1,
+        }
+        let (operators, selects) = levels.last().copied().unwrap_or_default();
+        if operators > MOST_OPERATORS {
+            return Err(sql_error("Expression tree is too large (maximum depth 1000)"));
+        }
+        if selects >= MOST_SELECTS {
+            return Err(sql_error("too many terms in compound SELECT"));
+        }
+    }
+    Ok(())
 }
 
 /// Where the lines of a text begin.

@@ -6,8 +6,9 @@
 //! a name is that for its first use.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 
-use sqlparser::ast;
+use sqlparser::ast::{self, Visit, Visitor};
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 use tandem_base::Result;
@@ -174,6 +175,58 @@ fn number(text: &str) -> Option<Value> {
     match text.parse() {
         Ok(integer) => Some(Value::Integer(integer)),
         Err(_) => text.parse().ok().map(Value::Real),
+    }
+}
+
+/// Refuses what is about many rows where there is one: SQLite would take the whole
+/// piece that the expression becomes part of for an aggregate.
+pub(crate) fn of_one_row(expression: &ast::Expr) -> Result<()> {
+    match expression.visit(&mut OfManyRows::default()) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(message) => Err(sql_error(message)),
+    }
+}
+
+/// Looks for aggregates and windows outside subqueries.
+#[derive(Default)]
+struct OfManyRows {
+    depth: usize,
+}
+
+impl Visitor for OfManyRows {
+    type Break = String;
+
+    fn pre_visit_query(&mut self, _: &ast::Query) -> ControlFlow<String> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &ast::Query) -> ControlFlow<String> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expression: &ast::Expr) -> ControlFlow<String> {
+        let ast::Expr::Function(function) = expression else { return ControlFlow::Continue(()) };
+        if self.depth > 0 {
+            return ControlFlow::Continue(());
+        }
+        let name = function.name.to_string().to_lowercase();
+        let arguments = match &function.args {
+            ast::FunctionArguments::List(list) => list.args.len(),
+            _ => 0,
+        };
+        if function.over.is_some() {
+            return ControlFlow::Break(format!("misuse of window function {name}()"));
+        }
+        match name.as_str() {
+            "min" | "max" if arguments == 1 => {}
+            "count" | "sum" | "total" | "avg" | "median" | "group_concat" | "string_agg"
+            | "json_group_array" | "json_group_object" | "jsonb_group_array"
+            | "jsonb_group_object" => {}
+            _ => return ControlFlow::Continue(()),
+        }
+        ControlFlow::Break(format!("misuse of aggregate function {name}()"))
     }
 }
 

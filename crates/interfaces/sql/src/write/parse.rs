@@ -10,8 +10,9 @@ use tandem_base::Result;
 
 use crate::output::sql_error;
 use crate::table::quoted;
-use crate::text;
-use crate::write::expression::{Constant, Numbered, keyword};
+use crate::text::Lines;
+use crate::write::dialect;
+use crate::write::expression::{Constant, Numbered, keyword, of_one_row};
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -123,17 +124,13 @@ pub(crate) enum Item {
 
 impl Writing {
     /// The statement that the tokens are; `text` is what they were read from.
-    pub(crate) fn parse(tokens: &[TokenWithSpan], lines: &text::Lines<'_>) -> Result<Self> {
-        let solid: Vec<TokenWithSpan> = tokens
-            .iter()
-            .filter(|token| !matches!(token.token, Token::Whitespace(_)))
-            .cloned()
-            .collect();
+    pub(crate) fn parse(tokens: &[TokenWithSpan], lines: &Lines<'_>) -> Result<Self> {
+        let solid = dialect::translated(tokens, lines)?;
         let shown = returned_texts(&solid, lines);
         let (parameters, mut solid) = Numbered::rewrite(&solid)?;
         let alias = take_alias(&mut solid);
         let clauses = take_clauses(&mut solid)?;
-        let (with, statement) = match text::parse(&solid)? {
+        let (with, statement) = match dialect::parse(&solid)? {
             ast::Statement::Query(query) => {
                 let with = query.with.map(|with| format!("{with} ")).unwrap_or_default();
                 match *query.body {
@@ -312,6 +309,7 @@ fn assignments(parsed: Vec<ast::Assignment>) -> Result<Vec<Assignment>> {
         all.push(Assignment { column, expression });
     };
     for ast::Assignment { target, value } in parsed {
+        of_one_row(&value)?;
         let columns = match target {
             ast::AssignmentTarget::ColumnName(name) => {
                 add(column_name(&name)?, value.to_string());
@@ -396,7 +394,7 @@ fn clause(tokens: &[TokenWithSpan]) -> Result<Clause> {
     let ast::Statement::Insert(ast::Insert {
         on: Some(ast::OnInsert::OnConflict(ast::OnConflict { conflict_target, action })),
         ..
-    }) = text::parse(&all)?
+    }) = dialect::parse(&all)?
     else {
         return Err(sql_error("near \"ON\": syntax error"));
     };
@@ -460,7 +458,7 @@ fn outside<'a>(
 
 /// The items of RETURNING as they were written: an expression without a name is
 /// called by its text.
-fn returned_texts(tokens: &[TokenWithSpan], lines: &text::Lines<'_>) -> Vec<String> {
+fn returned_texts(tokens: &[TokenWithSpan], lines: &Lines<'_>) -> Vec<String> {
     let Some(start) = outside(tokens, |at| keyword(&tokens[at].token) == Keyword::RETURNING).next()
     else {
         return Vec::new();
@@ -500,17 +498,23 @@ fn returning(items: Vec<ast::SelectItem>, shown: &[String]) -> Result<Vec<Item>>
         .enumerate()
         .map(|(at, item)| match item {
             ast::SelectItem::Wildcard(_) => Ok(Item::Star),
-            ast::SelectItem::UnnamedExpr(expression) => Ok(match name(&expression) {
-                Some(name) => Item::Column { name, alias: None },
-                None => {
-                    let text = expression.to_string();
-                    Item::Expression { name: shown.get(at).unwrap_or(&text).clone(), text }
-                }
-            }),
-            ast::SelectItem::ExprWithAlias { expr, alias } => Ok(match name(&expr) {
-                Some(name) => Item::Column { name, alias: Some(alias.value) },
-                None => Item::Expression { text: expr.to_string(), name: alias.value },
-            }),
+            ast::SelectItem::UnnamedExpr(expression) => {
+                of_one_row(&expression)?;
+                Ok(match name(&expression) {
+                    Some(name) => Item::Column { name, alias: None },
+                    None => {
+                        let text = expression.to_string();
+                        Item::Expression { name: shown.get(at).unwrap_or(&text).clone(), text }
+                    }
+                })
+            }
+            ast::SelectItem::ExprWithAlias { expr, alias } => {
+                of_one_row(&expr)?;
+                Ok(match name(&expr) {
+                    Some(name) => Item::Column { name, alias: Some(alias.value) },
+                    None => Item::Expression { text: expr.to_string(), name: alias.value },
+                })
+            }
             ast::SelectItem::QualifiedWildcard(..) => {
                 Err(sql_error("RETURNING may not use \"TABLE.*\" wildcards"))
             }

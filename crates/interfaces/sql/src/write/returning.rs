@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tandem_base::Result;
 use tandem_record::row::Row;
 
-use crate::output::OutputColumn;
+use crate::output::{OutputColumn, sql_error};
 use crate::scope::Scope;
 use crate::table::{Table, quoted};
 use crate::value::Value;
@@ -48,9 +48,15 @@ impl Returning {
                 }
                 Item::Column { name, alias } => {
                     let at = table.column(name);
+                    if at.is_none() && !table.is_rowid_name(name) {
+                        return Err(sql_error(format!("no such column: {name}"))
+                            .with("field", name.as_str()));
+                    }
                     let column = at.map(|at| &table.columns[at]);
+                    // The row number is called what the key is called.
+                    let called = at.or(table.key).map(|at| &table.columns[at]);
                     let shown =
-                        alias.as_ref().or(column.map(|column| &column.name)).unwrap_or(name);
+                        alias.as_ref().or(called.map(|column| &column.name)).unwrap_or(name);
                     columns.push(named(shown, column.map(|column| &column.declared)));
                     list.push(column.map_or_else(|| quoted(name), |column| quoted(&column.name)));
                     match (&mut plain, at) {
