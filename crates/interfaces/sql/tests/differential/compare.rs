@@ -26,6 +26,14 @@ pub(crate) enum Class {
     Other,
 }
 
+impl Class {
+    /// Whether a rule about rows was broken. Of several, SQLite and Tandem may name
+    /// different ones first.
+    pub(crate) fn is_constraint(self) -> bool {
+        !matches!(self, Self::Statement | Self::Other)
+    }
+}
+
 pub(crate) fn by_sqlite(sqlite: &rusqlite::Connection, sql: &str) -> Answer {
     let run = || -> rusqlite::Result<Answer> {
         let mut statement = sqlite.prepare(sql)?;
@@ -60,6 +68,9 @@ fn of_sqlite(value: ValueRef<'_>) -> String {
 
 fn class_of_sqlite(error: &rusqlite::Error) -> Class {
     use rusqlite::ffi;
+    if let rusqlite::Error::SqlInputError { .. } = error {
+        return Class::Statement;
+    }
     let Some(failure) = error.sqlite_error() else { return Class::Other };
     match failure.extended_code {
         ffi::SQLITE_CONSTRAINT_UNIQUE

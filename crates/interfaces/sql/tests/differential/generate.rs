@@ -216,13 +216,18 @@ impl Generator {
         };
         // What a REPLACE deletes may be referred to.
         let or = if table.is_referred_to && or == " OR REPLACE" { "" } else { or };
+        // Types and references are looked at before a conflict clause is.
+        let refers = columns.iter().any(|column| column.refers_to.is_some());
+        let or = if refers { "" } else { or };
+        let is_upsert = or.is_empty() && !refers && self.one_in(4);
         // A value of a wrong type ends an INSERT of SQLite in the middle, with the rows
         // before it left there, whatever it says; here nothing is left of it.
         let count = 1 + self.below(3);
+        let any_type = count == 1 && or.is_empty() && !is_upsert;
         let rows: Vec<String> = (0..count)
             .map(|_| {
                 let values: Vec<String> =
-                    columns.iter().map(|column| self.inserted(column, count == 1)).collect();
+                    columns.iter().map(|column| self.inserted(column, any_type)).collect();
                 format!("({})", values.join(", "))
             })
             .collect();
@@ -230,11 +235,7 @@ impl Generator {
             0 => self.source_of(&columns, tables),
             _ => format!("VALUES {}", rows.join(", ")),
         };
-        let upsert = if or.is_empty() && self.one_in(4) {
-            self.upsert(table, &columns)
-        } else {
-            String::new()
-        };
+        let upsert = if is_upsert { self.upsert(table, &columns) } else { String::new() };
         format!(
             "INSERT{or} INTO {} ({}) {source}{upsert}{}",
             table.name,
@@ -311,6 +312,8 @@ impl Generator {
     fn update(&self, table: &Table, tables: &[Table]) -> String {
         let column = self.pick(&table.columns);
         let or = self.of(&["", "", "", "", " OR IGNORE", " OR FAIL", " OR ABORT"]);
+        let refers = table.columns.iter().any(|column| column.refers_to.is_some());
+        let or = if refers { "" } else { or };
         let value = match self.below(4) {
             0 if !column.in_key => self.literal(&column.declared),
             1 if column.declared != "TEXT" => format!("{} + 1", column.name),
