@@ -1088,6 +1088,11 @@ fn statements_that_are_too_deep_are_refused() {
         assert_eq!((error.code(), error.message()), (Code::SqlError, words), "{:.60}", sql);
     }
     both.run(&format!("UPDATE t SET d = {} WHERE id = 1", chain("1", " + ", 900)));
+    let mut nested = "1".to_owned();
+    for _ in 0..30 {
+        nested = format!("({nested} + {})", chain("1", " + ", 30));
+    }
+    both.run(&format!("UPDATE t SET d = {nested} WHERE id = 1"));
     both.run(&format!("INSERT INTO t (id, c) {}", chain("SELECT 9, 9", " UNION ", 400)));
     both.run(&format!("DELETE FROM t WHERE id IN ({})", chain("9", ", ", 20_000)));
     both.is_clean();
