@@ -1136,3 +1136,30 @@ fn conflict_clauses_hold_among_concurrent_sessions() {
     assert_eq!(rows(&session, "SELECT count(*) FROM t WHERE b = 'r'"), [[1_i64.into()]]);
     is_clean(&store);
 }
+
+#[test]
+fn what_the_bucket_demands_is_a_kind_of_check() {
+    let store = Store::memory().unwrap();
+    let config = BucketConfig::new("id")
+        .field("id", Field::number())
+        .field("n", Field::number().min(1).default(1));
+    store.define_bucket("strict", config).unwrap();
+    let session = Session::new(&store).unwrap();
+    assert_eq!(
+        refused(&session, "INSERT INTO strict VALUES (1, 1), (2, 0)").code(),
+        Code::ValidationError
+    );
+    assert_eq!(
+        done(&session, "INSERT OR IGNORE INTO strict VALUES (1, 1), (2, 0), (3, 3)").changes,
+        2
+    );
+    assert_eq!(refused(&session, "UPDATE strict SET n = n - 1").code(), Code::ValidationError);
+    assert_eq!(done(&session, "UPDATE OR IGNORE strict SET n = n - 1").changes, 1);
+    let error = refused(&session, "INSERT OR FAIL INTO strict (id) VALUES (4), (5), (4), (6)");
+    assert_eq!(error.code(), Code::AlreadyExists);
+    assert_eq!(
+        rows(&session, "SELECT group_concat(id || ':' || n) FROM strict"),
+        [["1:1,3:2,4:1,5:1".into()]]
+    );
+    is_clean(&store);
+}
