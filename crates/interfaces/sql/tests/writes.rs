@@ -158,6 +158,8 @@ fn plain_statements_do_what_sqlite_does() {
         "INSERT INTO t (id, d) VALUES (5, 5), (6, 1 + 5)",
         "INSERT INTO t (id, a) SELECT id + 10, a + 100 FROM t WHERE id < 3 ORDER BY id",
         "INSERT INTO t (b, c, id) VALUES ('y', 1, 20), ('z', 2, 21)",
+        "INSERT INTO t (id, a) VALUES ((SELECT max(id) FROM t) + 1, 81), ((SELECT max(id) FROM t) + 2, 82)",
+        "INSERT INTO t (id, c) SELECT 30, 30 FROM t JOIN (SELECT 1 AS conflict) ON conflict = id",
         "INSERT INTO t (id, c) SELECT max(id) + 1, 77 FROM t",
         "UPDATE t SET c = c * 2, b = b || '!' WHERE id IN (1, 2)",
         "UPDATE t SET d = d + 1",
@@ -1038,6 +1040,7 @@ fn expressions_reach_sqlite_as_they_were_written() {
         both.run(&format!("UPDATE t SET d = d + 1 WHERE id = 1 RETURNING {expression}"));
         both.run(&format!("UPDATE t SET d = d + 1 WHERE {expression}"));
         both.run(&format!("DELETE FROM t WHERE ({expression})"));
+        both.is_clean();
     }
 }
 
