@@ -158,6 +158,8 @@ fn plain_statements_do_what_sqlite_does() {
         "INSERT INTO t (id, d) VALUES (5, 5), (6, 1 + 5)",
         "INSERT INTO t (id, a) SELECT id + 10, a + 100 FROM t WHERE id < 3 ORDER BY id",
         "INSERT INTO t (b, c, id) VALUES ('y', 1, 20), ('z', 2, 21)",
+        "INSERT INTO t (id, a) VALUES ((SELECT max(id) FROM t) + 1, 81), ((SELECT max(id) FROM t) + 2, 82)",
+        "INSERT INTO t (id, c) SELECT 30, 30 FROM t JOIN (SELECT 1 AS conflict) ON conflict = id",
         "INSERT INTO t (id, c) SELECT max(id) + 1, 77 FROM t",
         "UPDATE t SET c = c * 2, b = b || '!' WHERE id IN (1, 2)",
         "UPDATE t SET d = d + 1",
@@ -1038,6 +1040,7 @@ fn expressions_reach_sqlite_as_they_were_written() {
         both.run(&format!("UPDATE t SET d = d + 1 WHERE id = 1 RETURNING {expression}"));
         both.run(&format!("UPDATE t SET d = d + 1 WHERE {expression}"));
         both.run(&format!("DELETE FROM t WHERE ({expression})"));
+        both.is_clean();
     }
 }
 
@@ -1088,6 +1091,11 @@ fn statements_that_are_too_deep_are_refused() {
         assert_eq!((error.code(), error.message()), (Code::SqlError, words), "{:.60}", sql);
     }
     both.run(&format!("UPDATE t SET d = {} WHERE id = 1", chain("1", " + ", 900)));
+    let mut nested = "1".to_owned();
+    for _ in 0..30 {
+        nested = format!("({nested} + {})", chain("1", " + ", 30));
+    }
+    both.run(&format!("UPDATE t SET d = {nested} WHERE id = 1"));
     both.run(&format!("INSERT INTO t (id, c) {}", chain("SELECT 9, 9", " UNION ", 400)));
     both.run(&format!("DELETE FROM t WHERE id IN ({})", chain("9", ", ", 20_000)));
     both.is_clean();
@@ -1129,5 +1137,32 @@ fn conflict_clauses_hold_among_concurrent_sessions() {
         [[7_i64.into()]]
     );
     assert_eq!(rows(&session, "SELECT count(*) FROM t WHERE b = 'r'"), [[1_i64.into()]]);
+    is_clean(&store);
+}
+
+#[test]
+fn what_the_bucket_demands_is_a_kind_of_check() {
+    let store = Store::memory().unwrap();
+    let config = BucketConfig::new("id")
+        .field("id", Field::number())
+        .field("n", Field::number().min(1).default(1));
+    store.define_bucket("strict", config).unwrap();
+    let session = Session::new(&store).unwrap();
+    assert_eq!(
+        refused(&session, "INSERT INTO strict VALUES (1, 1), (2, 0)").code(),
+        Code::ValidationError
+    );
+    assert_eq!(
+        done(&session, "INSERT OR IGNORE INTO strict VALUES (1, 1), (2, 0), (3, 3)").changes,
+        2
+    );
+    assert_eq!(refused(&session, "UPDATE strict SET n = n - 1").code(), Code::ValidationError);
+    assert_eq!(done(&session, "UPDATE OR IGNORE strict SET n = n - 1").changes, 1);
+    let error = refused(&session, "INSERT OR FAIL INTO strict (id) VALUES (4), (5), (4), (6)");
+    assert_eq!(error.code(), Code::AlreadyExists);
+    assert_eq!(
+        rows(&session, "SELECT group_concat(id || ':' || n) FROM strict"),
+        [["1:1,3:2,4:1,5:1".into()]]
+    );
     is_clean(&store);
 }

@@ -91,7 +91,7 @@ struct OneInsert<'a> {
     insert: &'a Insert,
     table: &'a Table,
     places: &'a [Place],
-    upserts: &'a Upserts<'a>,
+    upserts: &'a Upserts,
 }
 
 impl OneInsert<'_> {

@@ -368,6 +368,10 @@ fn take_clauses(tokens: &mut Vec<TokenWithSpan>) -> Result<Vec<Clause>> {
     let starts: Vec<usize> = outside(tokens, |at| {
         keyword(&tokens[at].token) == Keyword::ON
             && tokens.get(at + 1).is_some_and(|next| keyword(&next.token) == Keyword::CONFLICT)
+            // Otherwise a column of that name, in the ON of a join.
+            && tokens.get(at + 2).is_some_and(|next| {
+                next.token == Token::LParen || keyword(&next.token) == Keyword::DO
+            })
     })
     .collect();
     let Some(&first) = starts.first() else { return Ok(Vec::new()) };
