@@ -61,8 +61,9 @@ impl Records {
     /// to it.
     pub fn drop_bucket(&self, tx: &mut Transaction, name: &str) -> Result<()> {
         tx.write_statement(|tx| {
-            let catalog = self.catalog(tx)?;
-            let bucket = catalog.bucket(name)?.clone();
+            // A reference to it that is defined meanwhile is announced by writing what
+            // is guarded here, see `announce_references`.
+            let crate::statement::Target { catalog, bucket, .. } = self.target(tx, name)?;
             let refers = |other: &&std::sync::Arc<Bucket>| {
                 other.id != bucket.id && other.references.iter().any(|to| to.target == name)
             };
@@ -151,7 +152,7 @@ impl Records {
     /// Lets transactions that delete from a bucket that `bucket` refers to
     /// conflict with the definition of that reference: they have not looked
     /// for its referrers.
-    fn announce_references(&self, tx: &mut Transaction, bucket: &Bucket) -> Result<()> {
+    pub(super) fn announce_references(&self, tx: &mut Transaction, bucket: &Bucket) -> Result<()> {
         let catalog = self.catalog(tx)?;
         for reference in &bucket.references {
             if let Ok(target) = catalog.bucket(&reference.target) {
@@ -306,7 +307,7 @@ fn merge_updates(definition: &mut BucketDefinition, updates: &Fields) -> Result<
 
 /// The indexes that the config asks for or its references and ttl need, and
 /// that are not among `existing`.
-fn complete_indexes(
+pub(super) fn complete_indexes(
     parsed: BucketConfig,
     existing: &[IndexDefinition],
     ids: &mut Ids,
@@ -374,7 +375,11 @@ impl Ids {
     }
 }
 
-fn write_schema_version(tx: &mut Transaction, bucket: u32, version: Option<u64>) -> Result<()> {
+pub(super) fn write_schema_version(
+    tx: &mut Transaction,
+    bucket: u32,
+    version: Option<u64>,
+) -> Result<()> {
     put(tx, &keys::schema_version(bucket), version.map(|version| version.to_string().into()))
 }
 
