@@ -174,7 +174,10 @@ fn kind(tokens: &[TokenWithSpan]) -> Result<Kind> {
             let word = words.first().map(ToString::to_string).unwrap_or_default();
             return Err(at(
                 sql_error(format!("Statements that begin with {word} are not supported")),
-                tokens.first().map_or(Location::new(1, 1), |token| token.span.start),
+                tokens
+                    .iter()
+                    .find(|token| !is_blank(&token.token))
+                    .map_or(Location::new(1, 1), |token| token.span.start),
             ));
         }
     }
