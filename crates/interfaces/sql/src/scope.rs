@@ -14,6 +14,12 @@ use crate::shared::Shared;
 use crate::table::Table;
 use crate::value::Value;
 
+/// What is done with each row; it answers whether to go on.
+pub(crate) type Each<'a> = dyn FnMut(&Arc<[OutputColumn]>, Vec<Value>) -> Result<bool> + 'a;
+
+/// Columns and rows.
+pub(crate) type Found = (Arc<[OutputColumn]>, Vec<Vec<Value>>);
+
 /// See the [module](self).
 pub(crate) struct Scope<'a> {
     pub(crate) sqlite: &'a Connection,
@@ -41,7 +47,7 @@ impl Scope<'_> {
     pub(crate) fn select(
         &self,
         sql: &str,
-        each: &mut dyn FnMut(&Arc<[OutputColumn]>, Vec<Value>) -> Result<bool>,
+        each: &mut Each<'_>,
     ) -> Result<Arc<[OutputColumn]>> {
         if sql.len() <= KEPT_TEXT_BYTES {
             let mut statement = self.sqlite.prepare_cached(sql).map_err(|e| self.error(e))?;
@@ -55,7 +61,7 @@ impl Scope<'_> {
     fn step(
         &self,
         statement: &mut rusqlite::Statement<'_>,
-        each: &mut dyn FnMut(&Arc<[OutputColumn]>, Vec<Value>) -> Result<bool>,
+        each: &mut Each<'_>,
     ) -> Result<Arc<[OutputColumn]>> {
         if !statement.readonly() {
             return Err(sql_error("The statement is not one that reads"));
@@ -91,7 +97,7 @@ impl Scope<'_> {
     ///
     /// # Errors
     /// `LIMIT_EXCEEDED` naming `sqlRows` or `sqlResultBytes`.
-    pub(crate) fn rows(&self, sql: &str) -> Result<(Arc<[OutputColumn]>, Vec<Vec<Value>>)> {
+    pub(crate) fn rows(&self, sql: &str) -> Result<Found> {
         let (max, max_bytes) = (self.options.max_rows, self.options.max_result_bytes);
         let (mut rows, mut bytes) = (Vec::new(), 0);
         let columns = self.select(sql, &mut |_, row| {
@@ -112,17 +118,46 @@ impl Scope<'_> {
     /// for, instead of the statement's own parameters.
     pub(crate) fn evaluate(&self, sql: &str, values: &[Value]) -> Result<Vec<Value>> {
         let parameters = Parameters::Positional(values.to_vec());
+        Scope { parameters: &parameters, ..*self }.one(sql)?.ok_or_else(no_value)
+    }
+
+    /// As [`evaluate`](Self::evaluate), over the statement's own parameters, which
+    /// are positional, and `more` after them.
+    pub(crate) fn evaluate_with(&self, sql: &str, more: Vec<Value>) -> Result<Vec<Value>> {
+        self.first(sql, more)?.ok_or_else(no_value)
+    }
+
+    /// The first row, over the same.
+    pub(crate) fn first(&self, sql: &str, more: Vec<Value>) -> Result<Option<Vec<Value>>> {
+        let parameters = match self.parameters {
+            Parameters::Positional(own) => own.iter().cloned().chain(more).collect(),
+            _ => more,
+        };
+        let parameters = Parameters::Positional(parameters);
+        Scope { parameters: &parameters, ..*self }.one(sql)
+    }
+
+    fn one(&self, sql: &str) -> Result<Option<Vec<Value>>> {
         let mut found = None;
-        Scope { parameters: &parameters, ..*self }.select(sql, &mut |_, row| {
+        self.select(sql, &mut |_, row| {
             found = Some(row);
             Ok(false)
         })?;
-        found.ok_or_else(|| sql_error("An expression has no value"))
+        Ok(found)
+    }
+
+    /// Sees whether SQLite understands `sql`, and keeps it compiled.
+    pub(crate) fn prepare(&self, sql: &str) -> Result<()> {
+        self.sqlite.prepare_cached(sql).map(drop).map_err(|error| self.error(error))
     }
 
     fn error(&self, error: rusqlite::Error) -> Error {
         crate::error::of(error, self.shared)
     }
+}
+
+fn no_value() -> Error {
+    sql_error("An expression has no value")
 }
 
 /// Rows as they are answered.

@@ -3,6 +3,8 @@
 //! What reads goes to SQLite as it is written; everything else is parsed here,
 //! because it is carried out by Tandem.
 
+use std::sync::Arc;
+
 use sqlparser::ast;
 use sqlparser::dialect::SQLiteDialect;
 use sqlparser::keywords::Keyword;
@@ -12,6 +14,7 @@ use tandem_base::{Error, Result};
 
 use crate::control::Control;
 use crate::output::sql_error;
+use crate::write::Writing;
 
 /// One statement.
 #[derive(Clone, Debug)]
@@ -40,7 +43,7 @@ pub(crate) enum Kind {
     /// SQLite runs it over virtual tables.
     Read,
     /// INSERT, UPDATE, DELETE.
-    Write(Box<ast::Statement>),
+    Write(Arc<Writing>),
     /// CREATE, ALTER, DROP.
     Define(Box<ast::Statement>),
     /// BEGIN, COMMIT, SAVEPOINT and so on.
@@ -62,7 +65,7 @@ pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>> {
             let last = tokens.iter().rfind(|token| !is_blank(&token.token))?;
             let (start, end) = (lines.offset(first.span.start), lines.offset(last.span.end));
             let text = sql.get(start..end)?.to_owned();
-            Some(kind(tokens).map(|kind| Statement { text, kind, start: first.span.start }))
+            Some(kind(tokens, &lines).map(|kind| Statement { text, kind, start: first.span.start }))
         })
         .collect()
 }
@@ -156,7 +159,7 @@ fn at(error: Error, place: Location) -> Error {
     error.with("line", place.line).with("column", place.column)
 }
 
-fn kind(tokens: &[TokenWithSpan]) -> Result<Kind> {
+fn kind(tokens: &[TokenWithSpan], lines: &Lines<'_>) -> Result<Kind> {
     let words: Vec<&Token> =
         tokens.iter().map(|token| &token.token).filter(|token| !is_blank(token)).collect();
     let keyword = |at: usize| match words.get(at) {
@@ -181,11 +184,12 @@ fn kind(tokens: &[TokenWithSpan]) -> Result<Kind> {
             ));
         }
     }
-    let statement = parse(tokens)?;
-    Ok(match keyword(0) {
-        Keyword::CREATE | Keyword::DROP | Keyword::ALTER => Kind::Define(Box::new(statement)),
-        _ => Kind::Write(Box::new(statement)),
-    })
+    match keyword(0) {
+        Keyword::CREATE | Keyword::DROP | Keyword::ALTER => {
+            parse(tokens).map(|statement| Kind::Define(Box::new(statement)))
+        }
+        _ => Writing::parse(tokens, lines).map(|writing| Kind::Write(Arc::new(writing))),
+    }
 }
 
 /// Those that tell what a table is and change nothing.
@@ -218,7 +222,8 @@ fn with_writes(words: &[&Token]) -> bool {
     })
 }
 
-fn parse(tokens: &[TokenWithSpan]) -> Result<ast::Statement> {
+/// The one statement that the tokens are.
+pub(crate) fn parse(tokens: &[TokenWithSpan]) -> Result<ast::Statement> {
     let mut parser = Parser::new(&SQLiteDialect {}).with_tokens_with_locations(tokens.to_vec());
     let statement = parser.parse_statement().map_err(|error| not_parsed(&error))?;
     let rest = parser.peek_token();
@@ -248,7 +253,7 @@ fn not_parsed(error: &ParserError) -> Error {
 }
 
 /// Where the lines of a text begin.
-struct Lines<'a> {
+pub(crate) struct Lines<'a> {
     text: &'a str,
     starts: Vec<usize>,
 }
@@ -257,6 +262,11 @@ impl<'a> Lines<'a> {
     fn of(text: &'a str) -> Self {
         let after = text.match_indices('\n').map(|(at, _)| at + 1);
         Self { text, starts: std::iter::once(0).chain(after).collect() }
+    }
+
+    /// What is written between two places.
+    pub(crate) fn between(&self, start: Location, end: Location) -> String {
+        self.text.get(self.offset(start)..self.offset(end)).unwrap_or_default().to_owned()
     }
 
     /// The byte at a place that is counted in lines and characters, from 1.

@@ -148,7 +148,7 @@ pub(crate) fn equals(affinity: Affinity, value: &Value) -> Option<Vec<Json>> {
 }
 
 /// A value as numeric affinity makes it, if that is a number.
-fn as_number(value: &Value) -> Option<Json> {
+pub(crate) fn as_number(value: &Value) -> Option<Json> {
     match value {
         Value::Integer(integer) => Some(json!(integer)),
         Value::Real(real) => real.is_finite().then(|| json!(real)),

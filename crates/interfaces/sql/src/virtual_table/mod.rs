@@ -24,6 +24,7 @@ use tandem_base::{Code, Error, Result};
 
 use crate::shared::Shared;
 use crate::table::{Table, quoted};
+pub(crate) use crate::virtual_table::condition::as_number;
 use crate::virtual_table::cursor::Cursor;
 use crate::virtual_table::plan::ReadPlan;
 
