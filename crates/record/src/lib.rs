@@ -32,5 +32,6 @@ pub use maintenance::{BuildStep, CheckProblem, CheckReport, IndexInfo, ProblemKi
 pub use records::{Fields, Records};
 pub use row::{Metadata, Position, Row};
 pub use schema::{OnDelete, Schema};
+pub use statement::{Alteration, FieldChange};
 pub use update::Update;
 pub use value::Path;

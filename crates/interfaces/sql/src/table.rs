@@ -9,9 +9,11 @@
 //! ```json
 //! {"columns": {"price": {"type": "DECIMAL(10,2)", "default": "1 + 1"}},
 //!  "primaryKey": ["a", "b"], "rowid": true,
-//!  "checks": [{"name": "positive", "expression": "price > 0"}]}
+//!  "checks": [{"name": "positive", "expression": "price > 0"}],
+//!  "constraints": ["t_primary_key"]}
 //! ```
 //! `rowid`: the key field is not one of the table's columns, only its row number.
+//! `constraints`: the indexes that belong to a constraint, and so to the table.
 
 use std::sync::Arc;
 

@@ -91,5 +91,7 @@ fn is_same(
                 .indexes
                 .iter()
                 .zip(&other.indexes)
-                .all(|(one, other)| one.id == other.id && one.state == other.state)
+                // A transaction may not read an index that it has just built: what
+                // was planned then is planned anew after its commit.
+                .all(|(one, other)| one.id == other.id && one.is_ready() == other.is_ready())
 }

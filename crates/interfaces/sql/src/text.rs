@@ -171,7 +171,7 @@ fn kind(tokens: &[TokenWithSpan], lines: &Lines<'_>) -> Result<Kind> {
         Keyword::PRAGMA => return pragma(&words),
         word if is_control(word) => return Control::parse(&words).map(Kind::Control),
         Keyword::WITH if !with_writes(&words) => return Ok(Kind::Read),
-        Keyword::CREATE | Keyword::DROP | Keyword::ALTER => {}
+        Keyword::CREATE | Keyword::DROP | Keyword::ALTER => refuse_by_name(&words)?,
         Keyword::INSERT | Keyword::REPLACE | Keyword::UPDATE | Keyword::DELETE | Keyword::WITH => {}
         _ => {
             let word = words.first().map(ToString::to_string).unwrap_or_default();
@@ -189,6 +189,20 @@ fn kind(tokens: &[TokenWithSpan], lines: &Lines<'_>) -> Result<Kind> {
             parse(tokens).map(|statement| Kind::Define(Box::new(statement)))
         }
         _ => Writing::parse(tokens, lines).map(|writing| Kind::Write(Arc::new(writing))),
+    }
+}
+
+/// Refuses definitions of what Tandem does not have, and whose bodies need not be
+/// understood for it.
+fn refuse_by_name(words: &[&Token]) -> Result<()> {
+    let mut texts = words.iter().map(|word| word.to_string().to_ascii_uppercase());
+    let verb = texts.next().unwrap_or_default();
+    let what = texts.find(|word| !matches!(word.as_str(), "TEMP" | "TEMPORARY"));
+    match what.as_deref() {
+        Some(what @ ("VIEW" | "TRIGGER")) => {
+            Err(sql_error(format!("{verb} {what} is not supported")))
+        }
+        _ => Ok(()),
     }
 }
 

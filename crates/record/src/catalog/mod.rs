@@ -111,7 +111,10 @@ impl Catalog {
             b'b' => {
                 let name = name()?;
                 if let Some(old) = self.buckets.remove(&name) {
-                    self.by_id.remove(&old.id);
+                    // A renamed one may already be there under its new name.
+                    if self.by_id.get(&old.id).is_some_and(|known| known.name == name) {
+                        self.by_id.remove(&old.id);
+                    }
                 }
                 if let Some(value) = value {
                     let definition = BucketDefinition::decode(value)?;

@@ -23,6 +23,26 @@ impl Schema {
         issues
     }
 
+    /// The ways in which some fields of a record break the schema. Cost: those
+    /// fields.
+    pub(crate) fn validate_fields(
+        &self,
+        record: &Map<String, Value>,
+        names: &[String],
+    ) -> Vec<Issue> {
+        let mut issues = Vec::new();
+        for (name, definition) in self.fields().filter(|(name, _)| names.iter().any(|n| n == name))
+        {
+            let value = record.get(name).unwrap_or(&Value::Null);
+            if *name == *self.key {
+                validate_key(name, definition, value, &mut issues);
+            } else {
+                validate(name, definition, value, &mut issues);
+            }
+        }
+        issues
+    }
+
     /// All ways in which `record`, a stored record of the bucket, breaks the
     /// schema when these fields are replaced. Cost: the changed fields, and
     /// those that stored records were never checked against.

@@ -151,7 +151,7 @@ impl Records {
     /// Lets transactions that delete from a bucket that `bucket` refers to
     /// conflict with the definition of that reference: they have not looked
     /// for its referrers.
-    fn announce_references(&self, tx: &mut Transaction, bucket: &Bucket) -> Result<()> {
+    pub(super) fn announce_references(&self, tx: &mut Transaction, bucket: &Bucket) -> Result<()> {
         let catalog = self.catalog(tx)?;
         for reference in &bucket.references {
             if let Ok(target) = catalog.bucket(&reference.target) {
@@ -306,7 +306,7 @@ fn merge_updates(definition: &mut BucketDefinition, updates: &Fields) -> Result<
 
 /// The indexes that the config asks for or its references and ttl need, and
 /// that are not among `existing`.
-fn complete_indexes(
+pub(super) fn complete_indexes(
     parsed: BucketConfig,
     existing: &[IndexDefinition],
     ids: &mut Ids,
@@ -374,7 +374,11 @@ impl Ids {
     }
 }
 
-fn write_schema_version(tx: &mut Transaction, bucket: u32, version: Option<u64>) -> Result<()> {
+pub(super) fn write_schema_version(
+    tx: &mut Transaction,
+    bucket: u32,
+    version: Option<u64>,
+) -> Result<()> {
     put(tx, &keys::schema_version(bucket), version.map(|version| version.to_string().into()))
 }
 

@@ -14,6 +14,7 @@
 //! The commit repeats what depends on other transactions (see `derive`); a
 //! statement only finds errors early and makes the own writes readable.
 
+mod alteration;
 mod bulk;
 pub(crate) mod definition;
 mod delete;
@@ -22,6 +23,8 @@ mod insert;
 mod reference;
 mod update;
 mod write;
+
+pub use alteration::{Alteration, FieldChange};
 
 use std::sync::Arc;
 

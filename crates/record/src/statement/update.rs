@@ -246,7 +246,7 @@ impl Records {
     }
 
     /// The metadata of a record that this transaction updates.
-    fn updated(
+    pub(super) fn updated(
         &self,
         tx: &Transaction,
         bucket: &Bucket,
