@@ -411,6 +411,7 @@ fn group(folder: &str, is_dev: bool) -> &'static str {
         "tests" | "examples" | "crates/testkit" => "Tests and examples",
         _ if is_dev => "Tests and examples",
         "crates/client" => "The client",
+        "crates/interfaces/sql" => "SQL",
         "crates/interfaces/server" | "crates/interfaces/cli" => "Server and command line",
         _ => "The embedded library",
     }

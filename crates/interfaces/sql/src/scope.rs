@@ -44,11 +44,7 @@ impl Scope<'_> {
     /// Runs something that reads, with the statement's own parameters, and hands
     /// on row by row until `each` says that it is enough. Its text is kept
     /// compiled, unless it is a long one.
-    pub(crate) fn select(
-        &self,
-        sql: &str,
-        each: &mut Each<'_>,
-    ) -> Result<Arc<[OutputColumn]>> {
+    pub(crate) fn select(&self, sql: &str, each: &mut Each<'_>) -> Result<Arc<[OutputColumn]>> {
         if sql.len() <= KEPT_TEXT_BYTES {
             let mut statement = self.sqlite.prepare_cached(sql).map_err(|e| self.error(e))?;
             self.step(&mut statement, each)
@@ -146,9 +142,14 @@ impl Scope<'_> {
         Ok(found)
     }
 
-    /// Sees whether SQLite understands `sql`, and keeps it compiled.
+    /// Sees whether SQLite understands `sql`, and keeps it compiled, unless it is long.
     pub(crate) fn prepare(&self, sql: &str) -> Result<()> {
-        self.sqlite.prepare_cached(sql).map(drop).map_err(|error| self.error(error))
+        let prepared = if sql.len() <= KEPT_TEXT_BYTES {
+            self.sqlite.prepare_cached(sql).map(drop)
+        } else {
+            self.sqlite.prepare(sql).map(drop)
+        };
+        prepared.map_err(|error| self.error(error))
     }
 
     fn error(&self, error: rusqlite::Error) -> Error {
