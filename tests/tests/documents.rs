@@ -16,6 +16,7 @@ use tandem::{
     ChangeLogOptions, Code, DiskOptions, Kind, Limits, QueryLimits, RetryPolicy, TransactionLimits,
 };
 use tandem_server::Config;
+use tandem_sql::SessionOptions;
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -232,6 +233,10 @@ fn limits_has_the_default_of_every_setting() {
     let following = SubscribeOptions::default();
     following.progress_commits.collect("SubscribeOptions.progress_commits", &mut settings);
     following.progress_interval.collect("SubscribeOptions.progress_interval", &mut settings);
+    let sql = SessionOptions::default();
+    sql.max_rows.collect("SessionOptions.max_rows", &mut settings);
+    sql.max_result_bytes.collect("SessionOptions.max_result_bytes", &mut settings);
+    sql.max_value_bytes.collect("SessionOptions.max_value_bytes", &mut settings);
     // Settings that are plain numbers of milliseconds.
     for (path, value) in &mut settings {
         if path.ends_with("_ms") {
@@ -317,7 +322,7 @@ fn limits_has_every_number_of_the_servers_config() {
 fn protocol_lists_every_request_type() {
     let is_type = |text: &str| {
         text.split_once('.').is_some_and(|(prefix, name)| {
-            ["store", "server"].contains(&prefix)
+            ["store", "server", "sql"].contains(&prefix)
                 && !name.is_empty()
                 && name.chars().all(|c| c.is_ascii_alphabetic())
         })
@@ -406,6 +411,7 @@ fn group(folder: &str, is_dev: bool) -> &'static str {
         "tests" | "examples" | "crates/testkit" => "Tests and examples",
         _ if is_dev => "Tests and examples",
         "crates/client" => "The client",
+        "crates/interfaces/sql" => "SQL",
         "crates/interfaces/server" | "crates/interfaces/cli" => "Server and command line",
         _ => "The embedded library",
     }

@@ -3,6 +3,7 @@ import { Connection, type Status } from './connection.js';
 import { TandemError } from './errors.js';
 import { LiveCollection } from './live.js';
 import { type Options, settings, uniqueName } from './options.js';
+import { type SqlAnswer, type SqlParameters, type SqlValue, sql } from './sql.js';
 import {
   ChangesInterest,
   type ChangesOptions,
@@ -115,6 +116,17 @@ export class TandemClient<S extends SchemaMap = Record<string, Record<string, un
    */
   async request(type: string, fields: Record<string, unknown> = {}): Promise<unknown> {
     return (await this.connection.request(type, fields)).data;
+  }
+
+  /**
+   * One statement of SQL, as a transaction of its own. Buckets are tables;
+   * parameters are a list for `?`, an object for `:name`.
+   */
+  sql<Row extends unknown[] = SqlValue[]>(
+    text: string,
+    params?: SqlParameters,
+  ): Promise<SqlAnswer<Row>> {
+    return sql(this, text, params);
   }
 
   // Transactions.

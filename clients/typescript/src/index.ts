@@ -14,6 +14,7 @@ export {
 } from './errors.js';
 export type { LiveChange, LiveCollection, LiveEvent } from './live.js';
 export type { Options, RetryPolicy, WebSocketConstructor, WebSocketLike } from './options.js';
+export type { SqlAnswer, SqlParameters, SqlValue } from './sql.js';
 export type {
   ChangeEvent,
   ChangesOptions,

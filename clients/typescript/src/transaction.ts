@@ -2,6 +2,7 @@ import { Bucket, type Door } from './bucket.js';
 import type { Connection } from './connection.js';
 import { ConnectionLostError, isTandemError, TandemError } from './errors.js';
 import { growing, type RetryPolicy, sleep, uniqueName } from './options.js';
+import { type SqlAnswer, type SqlParameters, type SqlValue, sql } from './sql.js';
 import type { BucketName, Durability, Isolation, Key, SchemaMap, Stored } from './types.js';
 
 /** How a transaction is begun. */
@@ -94,6 +95,17 @@ export class Transaction<S extends SchemaMap> implements Door {
   /** The requests of one bucket, as part of the transaction. */
   bucket<B extends BucketName<S>>(name: B): TransactionBucket<S[B] & object> {
     return new TransactionBucket(this, name);
+  }
+
+  /**
+   * One statement of SQL, as part of the transaction. `BEGIN`, `COMMIT` and so on
+   * are refused: the transaction has methods for them.
+   */
+  sql<Row extends unknown[] = SqlValue[]>(
+    text: string,
+    params?: SqlParameters,
+  ): Promise<SqlAnswer<Row>> {
+    return sql(this, text, params);
   }
 
   /** Marks the present state under a name. */

@@ -64,6 +64,7 @@ mod error;
 mod find;
 mod options;
 mod query;
+mod sql;
 mod transaction;
 
 pub use batch::{Batch, BatchReceipt};
@@ -75,5 +76,6 @@ pub use error::{CONNECTION_LOST, Error, INVALID_ANSWER, Outcome, Result};
 pub use find::{Find, Page};
 pub use options::{Options, RetryPolicy};
 pub use query::{Query, QueryEvent};
+pub use sql::{Answer, Column};
 pub use tandem_base::Code;
 pub use transaction::{Abort, Durability, Isolation, Receipt, Transaction, TransactionOptions};

@@ -130,6 +130,10 @@ impl Transaction {
         self.open.door.request(kind, fields).await
     }
 
+    pub(crate) fn door(&self) -> &Door {
+        &self.open.door
+    }
+
     /// Marks the present state under a name.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod import;
 mod message;
 mod open;
 mod serve;
+mod sql;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,8 @@ enum Command {
     Import(import::Arguments),
     /// Compare every index with its records, both ways.
     Check(check::Arguments),
+    /// Speak SQL with a store or a server.
+    Sql(sql::Arguments),
     /// Put a real data set through the store.
     Demo(demo::Arguments),
 }
@@ -41,6 +44,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Import(arguments) => import::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Sql(arguments) => sql::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };
     match outcome {

@@ -1,3 +1,4 @@
+use serde_json::Value;
 use tandem::Error;
 
 /// The details that no message repeats and a person needs.
@@ -6,15 +7,20 @@ const SHOWN: [&str; 6] = ["path", "cause", "found", "supported", "max", "actual"
 /// The error as a person reads it: the code, the message, and in brackets what
 /// the message leaves out, such as the path of a file.
 pub(crate) fn of(error: &Error) -> String {
+    with_details(error.to_string(), |name| error.detail(name))
+}
+
+/// The same for what was said of an error, and its details.
+pub(crate) fn with_details<'a>(said: String, detail: impl Fn(&str) -> Option<&'a Value>) -> String {
     let details: Vec<String> = SHOWN
         .iter()
-        .filter_map(|name| Some((name, error.detail(name)?)))
+        .filter_map(|name| Some((name, detail(name)?)))
         .map(|(name, value)| match value.as_str() {
             Some(text) => format!("{name}: {text}"),
             None => format!("{name}: {value}"),
         })
         .collect();
-    if details.is_empty() { error.to_string() } else { format!("{error} ({})", details.join(", ")) }
+    if details.is_empty() { said } else { format!("{said} ({})", details.join(", ")) }
 }
 
 #[cfg(test)]

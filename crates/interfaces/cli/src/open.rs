@@ -1,6 +1,7 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use tandem::{ChangeLogOptions, Code, Error, Result, Store};
+use tandem::{ChangeLogOptions, Code, Error, Limits, Result, Store, TransactionLimits};
 
 /// Which store a command works on.
 #[derive(clap::Args, Debug)]
@@ -8,6 +9,29 @@ pub(crate) struct Directory {
     /// The store's directory.
     #[arg(long, value_name = "DIR", default_value = "tandem-data")]
     data: PathBuf,
+}
+
+/// How long a person may think about an open transaction.
+const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Opens a store for a person who works with it, and creates it if there is none:
+/// a transaction may stay open for a day. What imports remember of themselves is
+/// kept, as by [`Directory::open_or_create`].
+///
+/// # Errors
+/// As there.
+pub(crate) fn for_a_person(directory: &Path) -> Result<Store> {
+    let transaction = TransactionLimits {
+        total_time: PATIENCE,
+        idle_time: PATIENCE,
+        ..TransactionLimits::default()
+    };
+    let limits = Limits { transaction, ..Limits::default() };
+    Store::builder().path(directory).limits(limits).change_log(keep_imports()).open()
+}
+
+fn keep_imports() -> ChangeLogOptions {
+    ChangeLogOptions { idempotency_age_ms: u64::MAX, ..ChangeLogOptions::default() }
 }
 
 impl Directory {
@@ -18,8 +42,7 @@ impl Directory {
     /// `STORE_LOCKED` when a server or another command has it open; otherwise
     /// as [`Store::open`].
     pub(crate) fn open_or_create(&self) -> Result<Store> {
-        let keep = ChangeLogOptions { idempotency_age_ms: u64::MAX, ..ChangeLogOptions::default() };
-        Store::builder().path(&self.data).change_log(keep).open()
+        Store::builder().path(&self.data).change_log(keep_imports()).open()
     }
 
     /// Opens a store that exists, without background work: it is left as it is

@@ -15,6 +15,9 @@ pub(crate) async fn dispatch(peer: &mut Peer, request: Request) -> Result<Data> 
     let fields = Fields(request.fields);
     match kind.split_once('.').map(|(prefix, _)| prefix) {
         Some("store") => store(peer, kind, fields).await,
+        Some("sql") => {
+            peer.sql_request(kind, fields).await.unwrap_or_else(|| Err(unknown_operation(kind)))
+        }
         Some("server") => server_operation(peer, kind).await,
         Some("auth") => Err(unknown("Authentication is not configured")),
         Some("identity") => Err(unknown("Identity management is not configured")),

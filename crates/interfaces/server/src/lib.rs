@@ -47,9 +47,12 @@ mod session;
 mod shared;
 mod shutdown;
 mod sockets;
+mod sql_sessions;
 mod workers;
 
-pub use config::{Backpressure, Config, ConnectionLimits, Heartbeat, RateLimit, StoreConfig};
+pub use config::{
+    Backpressure, Config, ConnectionLimits, Heartbeat, RateLimit, SqlLimits, StoreConfig,
+};
 pub use conversation::Conversation;
 pub use live::SubscriptionStatistics;
 pub use server::{RunningServer, Server, ServerOptions};

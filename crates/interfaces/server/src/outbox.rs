@@ -228,6 +228,12 @@ impl Outbox {
         self.below(self.mark).await;
     }
 
+    /// Waits until nobody listens any more, or what is queued is the last. Safe to
+    /// cancel.
+    pub(crate) async fn ended(&self) {
+        self.until(|_| false).await;
+    }
+
     async fn below(&self, bound: usize) {
         self.until(|state| state.bytes <= bound).await;
     }

@@ -17,6 +17,7 @@ use crate::limits::{ConnectionsPerAddress, Gauge, NamedGauge, RateLimiter};
 use crate::live::SubscriptionStatistics;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
+use crate::sql_sessions::SqlSessions;
 use crate::workers::Workers;
 
 /// What all connections share: the store, the settings, the limits, the
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) store: Store,
     pub(crate) workers: Workers,
+    pub(crate) sql: SqlSessions,
     pub(crate) connections: Connections,
     pub(crate) addresses: ConnectionsPerAddress,
     pub(crate) shutdown: Shutdown,
@@ -49,6 +51,7 @@ impl Shared {
         Ok(Arc::new(Self {
             rate: config.rate_limit.map(RateLimiter::new),
             metrics: Metrics::new(store.clone()),
+            sql: SqlSessions::new(config.sql),
             config,
             store,
             workers,

@@ -9,20 +9,35 @@ use tandem_base::{Error, Result};
 use crate::output::sql_error;
 use crate::session::Session;
 
+/// What `sql` says about the transaction itself; `None` for any other statement.
+///
+/// # Errors
+/// `SQL_ERROR` for what is not understood, and for several statements.
+pub fn control(sql: &str) -> Result<Option<Control>> {
+    crate::text::control(sql)
+}
+
 /// A statement about the transaction itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Control {
+pub enum Control {
     /// `BEGIN [DEFERRED | IMMEDIATE | EXCLUSIVE] [TRANSACTION]
     /// [ISOLATION LEVEL …] [READ ONLY | READ WRITE]`. All begin at once, none
     /// keeps others out.
     Begin {
+        /// The level, if it names one.
         isolation: Option<Isolation>,
+        /// Whether writes are refused.
         read_only: bool,
     },
+    /// `COMMIT` or `END`.
     Commit,
+    /// `ROLLBACK`.
     Rollback,
+    /// `SAVEPOINT name`.
     Savepoint(String),
+    /// `ROLLBACK TO name`.
     RollbackTo(String),
+    /// `RELEASE name`.
     Release(String),
 }
 

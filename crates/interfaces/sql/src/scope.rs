@@ -11,7 +11,7 @@ use tandem_base::{Error, Result};
 
 use crate::output::{OutputColumn, Row, sql_error};
 use crate::parameters::Parameters;
-use crate::session::SessionOptions;
+use crate::session::{KEPT_TEXT_BYTES, SessionOptions};
 use crate::shared::Shared;
 use crate::table::Table;
 use crate::value::Value;
@@ -61,9 +61,22 @@ impl Scope<'_> {
 
     /// Runs something that reads, with the statement's own parameters, and hands
     /// on row by row until `each` says that it is enough. Its text is kept
-    /// compiled.
+    /// compiled, unless it is a long one.
     pub(crate) fn select(&self, sql: &str, each: &mut Each<'_>) -> Result<Arc<[OutputColumn]>> {
-        let mut statement = self.sqlite.prepare_cached(sql).map_err(|error| self.error(error))?;
+        if sql.len() <= KEPT_TEXT_BYTES {
+            let mut statement = self.sqlite.prepare_cached(sql).map_err(|e| self.error(e))?;
+            self.step(&mut statement, each)
+        } else {
+            let mut statement = self.sqlite.prepare(sql).map_err(|e| self.error(e))?;
+            self.step(&mut statement, each)
+        }
+    }
+
+    fn step(
+        &self,
+        statement: &mut rusqlite::Statement<'_>,
+        each: &mut Each<'_>,
+    ) -> Result<Arc<[OutputColumn]>> {
         if !statement.readonly() {
             return Err(sql_error("The statement is not one that reads"));
         }
@@ -97,13 +110,17 @@ impl Scope<'_> {
     /// As [`select`](Self::select), all rows at once.
     ///
     /// # Errors
-    /// `LIMIT_EXCEEDED` naming `sqlRows`.
+    /// `LIMIT_EXCEEDED` naming `sqlRows` or `sqlResultBytes`.
     pub(crate) fn rows(&self, sql: &str) -> Result<Found> {
-        let max = self.options.max_rows;
-        let mut rows = Vec::new();
+        let (max, max_bytes) = (self.options.max_rows, self.options.max_result_bytes);
+        let (mut rows, mut bytes) = (Vec::new(), 0);
         let columns = self.select(sql, &mut |_, row| {
             if rows.len() >= max {
                 return Err(Error::limit("sqlRows", max as u64, max as u64 + 1));
+            }
+            bytes += row.iter().map(Value::bytes).sum::<usize>();
+            if bytes > max_bytes {
+                return Err(Error::limit("sqlResultBytes", max_bytes as u64, bytes as u64));
             }
             rows.push(row);
             Ok(true)
@@ -143,9 +160,14 @@ impl Scope<'_> {
         Ok(found)
     }
 
-    /// Sees whether SQLite understands `sql`, and keeps it compiled.
+    /// Sees whether SQLite understands `sql`, and keeps it compiled, unless it is long.
     pub(crate) fn prepare(&self, sql: &str) -> Result<()> {
-        self.sqlite.prepare_cached(sql).map(drop).map_err(|error| self.error(error))
+        let prepared = if sql.len() <= KEPT_TEXT_BYTES {
+            self.sqlite.prepare_cached(sql).map(drop)
+        } else {
+            self.sqlite.prepare(sql).map(drop)
+        };
+        prepared.map_err(|error| self.error(error))
     }
 
     fn error(&self, error: rusqlite::Error) -> Error {

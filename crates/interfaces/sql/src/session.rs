@@ -2,13 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
 use tandem::{CommitOptions, Isolation, Store, Transaction, TransactionOptions};
-use tandem_base::{Error, Result};
+use tandem_base::{Code, Error, Result};
 
 use crate::control::Open;
 use crate::define;
@@ -24,6 +24,10 @@ use crate::write;
 /// How many texts a session keeps parsed.
 const KEPT_TEXTS: usize = 128;
 
+/// The longest text that is kept parsed: programs that build longer ones seldom
+/// build the same one again.
+pub(crate) const KEPT_TEXT_BYTES: usize = 16 << 10;
+
 /// Bounds and defaults of a session.
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
@@ -31,6 +35,9 @@ pub struct SessionOptions {
     pub transaction: TransactionOptions,
     /// The most rows of one answer; beyond it `LIMIT_EXCEEDED` names `sqlRows`.
     pub max_rows: usize,
+    /// The most bytes of the values of one answer; beyond it `LIMIT_EXCEEDED` names
+    /// `sqlResultBytes`.
+    pub max_result_bytes: usize,
     /// How long a statement may run; beyond it `TIMEOUT` names `statementTime`.
     pub statement_time: Option<Duration>,
     /// The most bytes of one value, and of a statement; at most 1 GiB.
@@ -42,6 +49,7 @@ impl Default for SessionOptions {
         Self {
             transaction: TransactionOptions::default(),
             max_rows: 1_000_000,
+            max_result_bytes: 64 << 20,
             statement_time: None,
             max_value_bytes: 64 << 20,
         }
@@ -87,6 +95,30 @@ pub struct Session {
     /// When the running statement has to be over, in nanoseconds of the store's
     /// clock; 0 = never.
     deadline: Arc<AtomicU64>,
+    /// Says that the running statement is not wanted any more.
+    interrupt: Interrupt,
+}
+
+/// Stops the statements of a session from another thread.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Stops what runs, and what will be run until [`clear`](Self::clear).
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets statements run again.
+    pub fn clear(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether statements are stopped.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// A statement that is kept to be run often.
@@ -127,12 +159,14 @@ impl Session {
         let most = i32::try_from(options.max_value_bytes).unwrap_or(i32::MAX);
         sqlite.set_limit(rusqlite::limits::Limit::SQLITE_LIMIT_LENGTH, most).map_err(started)?;
         sqlite.set_limit(rusqlite::limits::Limit::SQLITE_LIMIT_ATTACHED, 0).map_err(started)?;
+        let interrupt = Interrupt::default();
         let (clock, ends) = (store.environment().clock.clone(), deadline.clone());
-        let is_late = move || {
+        let stopped = interrupt.clone();
+        let is_over = move || {
             let deadline = ends.load(Ordering::Relaxed);
-            deadline != 0 && clock.monotonic() >= Duration::from_nanos(deadline)
+            stopped.is_set() || deadline != 0 && clock.monotonic() >= Duration::from_nanos(deadline)
         };
-        sqlite.progress_handler(1_000, Some(is_late)).map_err(started)?;
+        sqlite.progress_handler(1_000, Some(is_over)).map_err(started)?;
         virtual_table::register(&sqlite, &shared)?;
         Ok(Self {
             store: store.clone(),
@@ -143,7 +177,14 @@ impl Session {
             known: RefCell::default(),
             parsed: RefCell::default(),
             deadline,
+            interrupt,
         })
+    }
+
+    /// What stops its statements from another thread: they answer `TIMEOUT`.
+    #[must_use]
+    pub fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
     }
 
     /// The store that it is a session of.
@@ -208,7 +249,7 @@ impl Session {
         mut each: impl FnMut(&Row) -> Result<bool>,
     ) -> Result<Arc<[OutputColumn]>> {
         let statements = self.parse(sql)?;
-        let [Statement { text, kind: Kind::Read }] = &*statements else {
+        let [Statement { text, kind: Kind::Read, .. }] = &*statements else {
             return Err(sql_error("One statement that reads is expected"));
         };
         let parameters = parameters.into();
@@ -270,13 +311,8 @@ impl Session {
     ) -> Result<Output> {
         let statements = self.parse(sql)?;
         let parameters = parameters.into();
-        let [statement] = &*statements else {
-            return Err(sql_error("One statement is expected"));
-        };
+        let statement = without_control(&statements)?;
         match &statement.kind {
-            Kind::Control(_) => Err(sql_error(
-                "Transactions are begun and ended by requests here, not by statements",
-            )),
             Kind::Read => self.read_in(transaction, &parameters, |scope| read(scope, statement)),
             _ => match self.write_in(transaction, &parameters, statement)? {
                 Done::Whole(output) => Ok(output),
@@ -287,6 +323,17 @@ impl Session {
                 }
             },
         }
+    }
+
+    /// Runs one statement as a transaction of its own. `BEGIN`, `SAVEPOINT` and so
+    /// on are refused, so that nothing stays open behind it: for sessions that
+    /// several take turns with.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub fn execute_alone(&self, sql: &str, parameters: impl Into<Parameters>) -> Result<Output> {
+        let statements = self.parse(sql)?;
+        self.run(without_control(&statements)?, &parameters.into())
     }
 
     pub(crate) fn open(&self) -> MutexGuard<'_, Option<Open>> {
@@ -302,6 +349,9 @@ impl Session {
             return Err(Error::limit("sqlBytes", max as u64, actual as u64));
         }
         let parsed: Arc<[Statement]> = text::statements(sql)?.into();
+        if sql.len() > KEPT_TEXT_BYTES {
+            return Ok(parsed);
+        }
         let mut kept = self.parsed.borrow_mut();
         if kept.len() >= KEPT_TEXTS {
             kept.clear();
@@ -411,14 +461,31 @@ impl Session {
         };
         let answer = work(&scope);
         self.deadline.store(0, Ordering::Relaxed);
+        let answer = match answer {
+            Err(error) if error.code() == Code::Timeout && self.interrupt.is_set() => {
+                Err(Error::new(Code::Timeout, "The statement was interrupted"))
+            }
+            answer => answer,
+        };
         // An error that SQLite has not handed on belongs to nobody.
         let _ = self.shared.take_failure();
         answer
     }
 }
 
+/// The one statement, if it is none about the transaction itself.
+fn without_control(statements: &[Statement]) -> Result<&Statement> {
+    match statements {
+        [Statement { kind: Kind::Control(_), .. }] => {
+            Err(sql_error("Transactions are begun and ended by requests here, not by statements"))
+        }
+        [statement] => Ok(statement),
+        _ => Err(sql_error("One statement is expected")),
+    }
+}
+
 fn read(scope: &Scope<'_>, statement: &Statement) -> Result<Output> {
-    let (columns, rows) = scope.rows(&statement.text)?;
+    let (columns, rows) = scope.rows(&statement.text).map_err(|error| statement.placed(error))?;
     let rows = answered(&columns, rows);
     Ok(Output { columns, rows, changes: 0, last_key: None })
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sqlparser::ast;
 use sqlparser::dialect::SQLiteDialect;
 use sqlparser::keywords::Keyword;
-use sqlparser::parser::Parser;
+use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 use tandem_base::{Error, Result};
 
@@ -22,6 +22,19 @@ pub(crate) struct Statement {
     /// As it was written.
     pub(crate) text: String,
     pub(crate) kind: Kind,
+    /// Where it begins in what it was given with.
+    start: Location,
+}
+
+impl Statement {
+    /// An error whose place is counted from the statement's own beginning, counted
+    /// from that of the whole text.
+    pub(crate) fn placed(&self, error: Error) -> Error {
+        let number = |field| error.detail(field).and_then(serde_json::Value::as_u64);
+        let (Some(line), Some(column)) = (number("line"), number("column")) else { return error };
+        let first = if line == 1 { self.start.column - 1 } else { 0 };
+        error.with("line", line + self.start.line - 1).with("column", column + first)
+    }
 }
 
 /// What has to be done for a statement.
@@ -52,9 +65,71 @@ pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>> {
             let last = tokens.iter().rfind(|token| !is_blank(&token.token))?;
             let (start, end) = (lines.offset(first.span.start), lines.offset(last.span.end));
             let text = sql.get(start..end)?.to_owned();
-            Some(kind(tokens, &lines).map(|kind| Statement { text, kind }))
+            Some(kind(tokens, &lines).map(|kind| Statement { text, kind, start: first.span.start }))
         })
         .collect()
+}
+
+/// The statements of `sql` one by one, as they are written, each with the line (from
+/// 1) that it begins on. What they say is not looked at.
+///
+/// ```
+/// # fn main() -> tandem::Result<()> {
+/// let parts = tandem_sql::split("SELECT ';';\nSELECT 2 -- two\n; ;")?;
+/// assert_eq!(parts, [(1, "SELECT ';'"), (2, "SELECT 2")]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// `SQL_ERROR` with `line` and `column` for a string or a comment without an end.
+pub fn split(sql: &str) -> Result<Vec<(u64, &str)>> {
+    let tokens = tokens(sql)?;
+    let lines = Lines::of(sql);
+    let part = |tokens: &[TokenWithSpan]| {
+        let first = tokens.iter().find(|token| !is_blank(&token.token))?;
+        let last = tokens.iter().rfind(|token| !is_blank(&token.token))?;
+        let (start, end) = (lines.offset(first.span.start), lines.offset(last.span.end));
+        Some((first.span.start.line, sql.get(start..end)?))
+    };
+    Ok(tokens.split(|token| token.token == Token::SemiColon).filter_map(part).collect())
+}
+
+/// See [`crate::control`].
+pub(crate) fn control(sql: &str) -> Result<Option<Control>> {
+    let tokens = tokens(sql)?;
+    let words: Vec<&Token> =
+        tokens.iter().map(|token| &token.token).filter(|token| !is_blank(token)).collect();
+    let words = match words.as_slice() {
+        [words @ .., Token::SemiColon] => words,
+        words => words,
+    };
+    match words.first() {
+        Some(Token::Word(word)) if is_control(word.keyword) => Control::parse(words).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn is_control(keyword: Keyword) -> bool {
+    matches!(
+        keyword,
+        Keyword::BEGIN
+            | Keyword::START
+            | Keyword::COMMIT
+            | Keyword::END
+            | Keyword::ROLLBACK
+            | Keyword::SAVEPOINT
+            | Keyword::RELEASE
+    )
+}
+
+/// Whether `sql` begins as something that only reads, found out without reading
+/// further. What this does not see may read all the same.
+#[must_use]
+pub fn begins_reading(sql: &str) -> bool {
+    let word: &str =
+        sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or("");
+    ["select", "values", "explain", "pragma"].iter().any(|known| word.eq_ignore_ascii_case(known))
 }
 
 /// Whether `sql` is over: it ends with a semicolon, or is empty. What it ends in
@@ -94,15 +169,7 @@ fn kind(tokens: &[TokenWithSpan], lines: &Lines<'_>) -> Result<Kind> {
     match keyword(0) {
         Keyword::SELECT | Keyword::VALUES | Keyword::EXPLAIN => return Ok(Kind::Read),
         Keyword::PRAGMA => return pragma(&words),
-        Keyword::BEGIN
-        | Keyword::START
-        | Keyword::COMMIT
-        | Keyword::END
-        | Keyword::ROLLBACK
-        | Keyword::SAVEPOINT
-        | Keyword::RELEASE => {
-            return Control::parse(&words).map(Kind::Control);
-        }
+        word if is_control(word) => return Control::parse(&words).map(Kind::Control),
         Keyword::WITH if !with_writes(&words) => return Ok(Kind::Read),
         Keyword::CREATE | Keyword::DROP | Keyword::ALTER => refuse_by_name(&words)?,
         Keyword::INSERT | Keyword::REPLACE | Keyword::UPDATE | Keyword::DELETE | Keyword::WITH => {}
@@ -110,7 +177,10 @@ fn kind(tokens: &[TokenWithSpan], lines: &Lines<'_>) -> Result<Kind> {
             let word = words.first().map(ToString::to_string).unwrap_or_default();
             return Err(at(
                 sql_error(format!("Statements that begin with {word} are not supported")),
-                tokens.first().map_or(Location::new(1, 1), |token| token.span.start),
+                tokens
+                    .iter()
+                    .find(|token| !is_blank(&token.token))
+                    .map_or(Location::new(1, 1), |token| token.span.start),
             ));
         }
     }
@@ -175,7 +245,7 @@ fn with_writes(words: &[&Token]) -> bool {
 /// The one statement that the tokens are.
 pub(crate) fn parse(tokens: &[TokenWithSpan]) -> Result<ast::Statement> {
     let mut parser = Parser::new(&SQLiteDialect {}).with_tokens_with_locations(tokens.to_vec());
-    let statement = parser.parse_statement().map_err(|error| sql_error(error.to_string()))?;
+    let statement = parser.parse_statement().map_err(|error| not_parsed(&error))?;
     let rest = parser.peek_token();
     if rest.token != Token::EOF {
         return Err(at(
@@ -302,6 +372,22 @@ fn depth(tokens: &[TokenWithSpan]) -> Result<usize> {
     }
     let deepest = |level: &Level| level.operators.max(level.most).max(level.selects);
     Ok(levels.iter().map(deepest).sum())
+}
+
+/// The parser has the place of an error in the text of its message alone.
+fn not_parsed(error: &ParserError) -> Error {
+    let said = match error {
+        ParserError::ParserError(said) | ParserError::TokenizerError(said) => said.as_str(),
+        ParserError::RecursionLimitExceeded => "The statement is nested too deeply",
+    };
+    let place = said.rsplit_once(" at Line: ").and_then(|(message, place)| {
+        let (line, column) = place.split_once(", Column: ")?;
+        Some((message, Location::new(line.parse().ok()?, column.parse().ok()?)))
+    });
+    match place {
+        Some((message, place)) => at(sql_error(message.to_owned()), place),
+        None => sql_error(said.to_owned()),
+    }
 }
 
 /// Where the lines of a text begin.

@@ -29,6 +29,15 @@ impl Value {
         }
     }
 
+    /// About what it takes: eight bytes, or those of the text.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Null | Self::Integer(_) | Self::Real(_) => 8,
+            Self::Text(text) => 8 + text.len(),
+            Self::Blob(bytes) => 8 + bytes.len(),
+        }
+    }
+
     /// Whether it is NULL.
     #[must_use]
     pub fn is_null(&self) -> bool {

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 use tandem::{BucketConfig, Error, IndexConfig, Result, Store};
 
 /// What the bucket must be like.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Debug, Default)]
 pub(super) struct Definition {
     /// The key field of a bucket that does not exist yet. Without it, records
     /// get a generated number as `id`.

@@ -31,7 +31,7 @@ mod row;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::Value;
@@ -104,6 +104,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let complete = file.import_into(&store)?;
     store.close();
     Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Imports a file whose name tells its format into a bucket, which is defined if it
+/// does not exist, and says whether every row is there now.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn into_table(store: &Store, file: &Path, bucket: &str) -> Result<bool> {
+    let source = Source::new(file.to_owned(), bucket);
+    let file = source.open()?;
+    destination::Definition::default().provide(store, bucket)?;
+    file.import_into(store)
 }
 
 impl Source {

@@ -2,7 +2,7 @@
 //! waits for ever.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
@@ -55,10 +55,19 @@ impl Place {
 
     /// Starts `tandem`.
     pub fn start(&self, arguments: &[&str]) -> Running {
+        self.start_reading(arguments, Stdio::null())
+    }
+
+    /// Starts `tandem` with something to read; see [`Running::write`].
+    pub fn start_with_input(&self, arguments: &[&str]) -> Running {
+        self.start_reading(arguments, Stdio::piped())
+    }
+
+    fn start_reading(&self, arguments: &[&str], input: Stdio) -> Running {
         let child = Command::new(env!("CARGO_BIN_EXE_tandem"))
             .args(arguments)
             .current_dir(self.0.path())
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -160,6 +169,22 @@ impl Running {
             out.read_line(&mut line).expect("text");
             (line, out)
         })
+    }
+
+    /// Writes to its standard input. One that has ended does not read it.
+    pub fn write(&mut self, text: &str) {
+        let input = self.child().stdin.as_mut().expect("piped");
+        let _ended = input.write_all(text.as_bytes());
+    }
+
+    /// Ends its standard input.
+    pub fn close_input(&mut self) {
+        drop(self.child().stdin.take());
+    }
+
+    /// What it says.
+    pub fn output_lines(&mut self) -> BufReader<ChildStdout> {
+        BufReader::new(self.child().stdout.take().expect("piped"))
     }
 
     /// Sends it a signal: `-TERM`, `-KILL`.

@@ -36,6 +36,8 @@ pub struct Config {
     pub backpressure: Backpressure,
     /// What one connection, and all together, may hold.
     pub connection_limits: ConnectionLimits,
+    /// Bounds of `sql.execute`.
+    pub sql: SqlLimits,
     /// Whether error frames carry `details`.
     pub expose_error_details: bool,
     /// Origins that may connect from a browser; `None` = any.
@@ -109,6 +111,31 @@ pub struct ConnectionLimits {
     pub max_live_result_bytes: usize,
 }
 
+/// Bounds of `sql.execute`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SqlLimits {
+    /// The most rows of one answer.
+    pub max_rows: usize,
+    /// The most bytes of the values of one answer.
+    pub max_result_bytes: usize,
+    /// How long a statement may run.
+    pub statement_time: Duration,
+    /// Statements that run at once; the next one waits.
+    pub max_sessions: usize,
+}
+
+impl Default for SqlLimits {
+    fn default() -> Self {
+        Self {
+            max_rows: 1_000_000,
+            max_result_bytes: 64 << 20,
+            statement_time: Duration::from_secs(30),
+            // More than may wait for a record's lock: whoever holds one can go on.
+            max_sessions: 192,
+        }
+    }
+}
+
 /// The store behind the server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoreConfig {
@@ -144,6 +171,7 @@ impl Default for Config {
                 max_transactions_per_connection: 16,
                 max_live_result_bytes: 64 << 20,
             },
+            sql: SqlLimits::default(),
             expose_error_details: true,
             allowed_origins: None,
             max_connections_per_ip: None,

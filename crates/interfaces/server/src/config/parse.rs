@@ -5,7 +5,7 @@ use tandem::Durability;
 use tandem_base::{Error, Result};
 
 use super::section::Section;
-use super::{Backpressure, Config, ConnectionLimits, Heartbeat, RateLimit, StoreConfig};
+use super::{Backpressure, Config, ConnectionLimits, Heartbeat, RateLimit, SqlLimits, StoreConfig};
 
 /// Features that `docs/protocol.md` names and this version does not have.
 const NOT_SUPPORTED_YET: [&str; 5] = ["audit", "revocation", "procedures", "rules", "auth"];
@@ -23,6 +23,7 @@ pub(super) fn config(json: &Value) -> Result<Config> {
         heartbeat: heartbeat(&mut root, default.heartbeat, &mut unknown)?,
         backpressure: backpressure(&mut root, default.backpressure, &mut unknown)?,
         connection_limits: limits(&mut root, default.connection_limits, &mut unknown)?,
+        sql: sql(&mut root, default.sql, &mut unknown)?,
         expose_error_details: root.boolean("exposeErrorDetails", true)?,
         allowed_origins: origins(&mut root)?,
         max_connections_per_ip: root.positive("maxConnectionsPerIp")?,
@@ -123,6 +124,18 @@ fn limits(
         max_live_result_bytes: section
             .positive("maxLiveResultBytes")?
             .unwrap_or(default.max_live_result_bytes),
+    };
+    unknown.extend(section.unknown());
+    Ok(limits)
+}
+
+fn sql(root: &mut Section<'_>, default: SqlLimits, unknown: &mut Vec<String>) -> Result<SqlLimits> {
+    let Some(mut section) = root.section("sql")? else { return Ok(default) };
+    let limits = SqlLimits {
+        max_rows: section.positive("maxRows")?.unwrap_or(default.max_rows),
+        max_result_bytes: section.positive("maxResultBytes")?.unwrap_or(default.max_result_bytes),
+        statement_time: section.milliseconds("statementTimeMs", default.statement_time, false)?,
+        max_sessions: section.positive("maxSessions")?.unwrap_or(default.max_sessions),
     };
     unknown.extend(section.unknown());
     Ok(limits)

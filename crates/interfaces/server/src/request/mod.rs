@@ -14,6 +14,7 @@ mod fields;
 mod index;
 mod read;
 mod server;
+mod sql;
 mod stats;
 mod subscribe;
 mod transaction;

@@ -51,11 +51,12 @@ impl Case {
     }
 }
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     include_str!("cases/records.cases"),
     include_str!("cases/reads.cases"),
     include_str!("cases/definitions.cases"),
     include_str!("cases/transactions.cases"),
+    include_str!("cases/sql.cases"),
     include_str!("cases/subscriptions.cases"),
     include_str!("cases/statistics.cases"),
 ];

@@ -53,9 +53,24 @@ pub(super) fn run(scope: &Scope<'_>, create: &ast::CreateIndex, text: &str) -> R
     }
     config.extend(filter.map(|filter| ("filter".to_owned(), filter)));
     let config = Json::Object(config);
-    scope.transaction.statement(|records, tx| {
-        records.create_index(tx, &table.name, &config, IndexState::Ready).map(|_| ())
+    let created = scope
+        .transaction
+        .statement(|records, tx| records.create_index(tx, &table.name, &config, IndexState::Ready));
+    created.map(|_| ()).map_err(|error| match error.code() {
+        Code::AlreadyExists => duplicates(&table, &fields, &error),
+        _ => error,
     })
+}
+
+/// Two records have the same value, as SQLite words it.
+fn duplicates(table: &Table, fields: &[String], error: &Error) -> Error {
+    let columns: Vec<String> = fields
+        .iter()
+        .map(|field| format!("{}.{}", table.name, field.trim_start_matches('-')))
+        .collect();
+    let message = format!("UNIQUE constraint failed: {}", columns.join(", "));
+    let details = error.details().cloned().unwrap_or_default();
+    Error::new(Code::AlreadyExists, message).with_details(details)
 }
 
 fn fields(table: &Table, columns: &[ast::IndexColumn]) -> Result<Vec<String>> {
