@@ -307,6 +307,8 @@ fn what_is_refused_has_a_code_and_changes_nothing() {
     }
     run(&session, "ALTER TABLE t RENAME COLUMN b TO b");
     assert_eq!(state(&store, &session), before);
+    run(&session, "ALTER TABLE t RENAME COLUMN B TO \"B\"; ALTER TABLE t RENAME b TO b");
+    assert_eq!(rows(&session, "SELECT _record ->> 'b', _version FROM t"), json!([["x", 3]]));
     clean(&store);
 }
 
