@@ -9,7 +9,7 @@
 //! ```json
 //! {"columns": {"price": {"type": "DECIMAL(10,2)", "default": "1 + 1"}},
 //!  "primaryKey": ["a", "b"], "rowid": true,
-//!  "checks": [{"name": "positive", "expression": "price > 0"}],
+//!  "checks": [{"name": "positive", "column": "price", "expression": "price > 0"}],
 //!  "constraints": ["t_primary_key"]}
 //! ```
 //! `rowid`: the key field is not one of the table's columns, only its row number.
@@ -146,6 +146,8 @@ pub(crate) struct Column {
 #[derive(Clone, Debug)]
 pub(crate) struct Check {
     pub(crate) name: Option<String>,
+    /// The column that it was written with, and goes with.
+    pub(crate) column: Option<String>,
     pub(crate) expression: String,
 }
 
@@ -234,6 +236,7 @@ impl Table {
             .filter_map(|check| {
                 Some(Check {
                     name: check["name"].as_str().map(str::to_owned),
+                    column: check["column"].as_str().map(str::to_owned),
                     expression: check["expression"].as_str()?.to_owned(),
                 })
             })

@@ -176,7 +176,10 @@ fn kind(tokens: &[TokenWithSpan], lines: &Lines<'_>) -> Result<Kind> {
         _ => {
             let word = words.first().map(ToString::to_string).unwrap_or_default();
             return Err(at(
-                sql_error(format!("Statements that begin with {word} are not supported")),
+                match keyword(0) {
+                    Keyword::NoKeyword => sql_error(format!("near \"{word}\": syntax error")),
+                    _ => sql_error(format!("{word} is not supported")),
+                },
                 tokens
                     .iter()
                     .find(|token| !is_blank(&token.token))

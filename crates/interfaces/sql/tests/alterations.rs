@@ -77,7 +77,10 @@ fn an_added_column_has_its_default_in_the_rows_that_are_there() {
     let dangling = store.bucket("t").insert(json!({ "d": 9 })).unwrap_err();
     assert_eq!(dangling.code(), Code::ReferenceViolation);
     let sql = store.bucket_config("t").unwrap()["sql"].clone();
-    assert_eq!(sql["checks"], json!([{ "name": "filled", "expression": "c <> ''" }]));
+    assert_eq!(
+        sql["checks"],
+        json!([{ "name": "filled", "expression": "c <> ''", "column": "c" }])
+    );
     assert_eq!(sql["columns"]["c"], json!({ "type": "TEXT" }));
     // Every row was looked at, so an index on the column serves its conditions.
     for b in 0..200 {
@@ -150,7 +153,7 @@ fn a_renamed_column_is_renamed_wherever_it_is_named() {
     assert_eq!(
         config["sql"]["checks"],
         json!([
-            { "expression": "length(\"the name\") < 9" },
+            { "expression": "length(\"the name\") < 9", "column": "the name" },
             { "expression": "\"C2\" > 0 OR \"the name\" IS NULL" },
         ])
     );

@@ -104,7 +104,7 @@ fn columns_become_fields_and_what_sql_alone_knows_is_kept_beside_them() {
                     "anything": { "type": "" },
                 },
                 "checks": [
-                    { "name": "positive", "expression": "price > 0" },
+                    { "name": "positive", "expression": "price > 0", "column": "price" },
                     { "expression": "size < 10 OR live" },
                 ],
                 "constraints": ["parts_kind_size"],
@@ -348,7 +348,7 @@ fn views_triggers_and_other_databases_are_refused_by_name() {
         ),
         ("CREATE TEMPORARY VIEW v AS SELECT 1", "CREATE VIEW is not supported"),
         ("DROP TRIGGER r", "DROP TRIGGER is not supported"),
-        ("ATTACH 'x' AS y", "ATTACH are not supported"),
+        ("ATTACH 'x' AS y", "ATTACH is not supported"),
     ] {
         let error = fails(&session, sql);
         assert_eq!(error.code(), Code::SqlError, "{sql}: {error}");

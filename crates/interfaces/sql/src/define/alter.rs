@@ -116,6 +116,9 @@ fn drop_column(table: &Table, name: &str) -> Result<Alteration> {
             columns.shift_remove(field);
         }
     }
+    if let Some(Json::Array(checks)) = config.pointer_mut("/sql/checks") {
+        checks.retain(|check| check["column"] != field);
+    }
     Ok(altered(table, config, vec![FieldChange::Remove(field.to_owned())]))
 }
 

@@ -94,7 +94,10 @@ impl ColumnPlan {
             ColumnOption::Unique(_) => self.unique = true,
             ColumnOption::ForeignKey(to) => self.reference = Some(Reference::of(to)?),
             ColumnOption::Check(check) => {
-                self.checks.push(check_config(table, constraint, &check.expr))
+                let mut config = check_config(table, constraint, &check.expr);
+                // It goes with the column.
+                config["column"] = json!(self.name);
+                self.checks.push(config);
             }
             ColumnOption::Collation(name) => names::check_collation(&name.to_string())?,
             ColumnOption::OnConflict(Keyword::ABORT) => {}

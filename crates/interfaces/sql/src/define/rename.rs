@@ -39,6 +39,9 @@ pub(super) fn column(config: &Json, from: &str, to: &str) -> Result<Json> {
         for check in checks {
             let expression = check["expression"].as_str().unwrap_or_default();
             check["expression"] = json!(in_expression(expression, from, to)?);
+            if check["column"] == from {
+                check["column"] = json!(to);
+            }
         }
     }
     Ok(config)

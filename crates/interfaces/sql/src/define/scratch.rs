@@ -10,7 +10,7 @@ use tandem_base::Result;
 
 use crate::define::names;
 use crate::scope::Scope;
-use crate::table::{Table, quoted};
+use crate::table::{Check, Table, quoted};
 
 /// See the [module](self).
 pub(super) struct Scratch<'a> {
@@ -46,7 +46,9 @@ fn create_statement(table: &Table) -> String {
         .visible()
         .map(|(_, column)| {
             let not_null = if column.not_null { " NOT NULL" } else { "" };
-            format!("{}{not_null}", quoted(&column.name))
+            let own = |check: &&Check| check.column.as_ref() == Some(&column.name);
+            let checks = table.checks.iter().filter(own).map(check_text);
+            format!("{}{not_null}{}", quoted(&column.name), checks.collect::<String>())
         })
         .collect();
     if !table.primary_key.is_empty() {
@@ -59,6 +61,10 @@ fn create_statement(table: &Table) -> String {
             parts.push(format!("UNIQUE ({fields})"));
         }
     }
-    parts.extend(table.checks.iter().map(|check| format!("CHECK ({})", check.expression)));
+    parts.extend(table.checks.iter().filter(|check| check.column.is_none()).map(check_text));
     format!("CREATE TABLE {} ({})", quoted(&table.name), parts.join(", "))
+}
+
+fn check_text(check: &Check) -> String {
+    format!(" CHECK ({})", check.expression)
 }

@@ -37,9 +37,15 @@ impl Class {
 pub(crate) fn by_sqlite(sqlite: &rusqlite::Connection, sql: &str) -> Answer {
     let run = || -> rusqlite::Result<Answer> {
         let mut statement = sqlite.prepare(sql)?;
-        if statement.column_count() == 0 {
+        // Some ALTERs have columns, and never a row.
+        if statement.column_count() == 0 || sql.starts_with("ALTER") {
             let before = sqlite.total_changes();
-            let changed = statement.execute([])?;
+            let changed = if sql.starts_with("ALTER") {
+                statement.query([])?.next()?;
+                0
+            } else {
+                statement.execute([])?
+            };
             let counts = sqlite.total_changes() != before;
             return Ok(Answer::Changed(if counts { changed as u64 } else { 0 }));
         }
@@ -94,12 +100,7 @@ pub(crate) fn by_tandem(session: &Session, sql: &str) -> Answer {
             rows.sort();
             Answer::Rows(rows)
         }
-        Err(error) => {
-            if std::env::var("SHOW").is_ok() {
-                eprintln!("-- {sql}\n   {error}");
-            }
-            Answer::Failed(class_of_tandem(&error))
-        }
+        Err(error) => Answer::Failed(class_of_tandem(&error)),
     }
 }
 

@@ -10,7 +10,6 @@ use crate::schema::{Column, Table};
 
 pub(crate) struct Generator {
     random: SeededRandom,
-    noalter: bool,
 }
 
 const NAMES: [&str; 5] = ["t0", "t1", "t2", "t3", "t4"];
@@ -18,8 +17,8 @@ const COLUMNS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 const TYPES: [&str; 3] = ["INTEGER", "TEXT", "REAL"];
 
 impl Generator {
-    pub(crate) fn new(seed: u64, noalter: bool) -> Self {
-        Self { random: SeededRandom::new(seed), noalter }
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { random: SeededRandom::new(seed) }
     }
 
     fn below(&self, n: usize) -> usize {
@@ -54,7 +53,7 @@ impl Generator {
                 Some(index) => format!("DROP INDEX {index}"),
                 None => "DROP INDEX IF EXISTS none_has_it".to_owned(),
             },
-            8..=10 if !self.noalter => self.alter(&table),
+            8..=10 => self.alter(&table),
             11..=38 => self.insert(&table, tables),
             39..=52 => self.update(&table, tables),
             53..=59 => self.delete(&table),
@@ -105,7 +104,9 @@ impl Generator {
                 if self.one_in(8) {
                     text.push_str(&format!(" CHECK ({})", self.check(column, declared)));
                 }
-                if self.one_in(5)
+                // Two of them with different actions would show which is carried out first.
+                if !columns.iter().any(|column: &String| column.contains("REFERENCES"))
+                    && self.one_in(5)
                     && let Some(target) = tables.get(self.below(tables.len() + 1))
                     && let Some(key) = target.key()
                     && key.declared == declared

@@ -47,7 +47,7 @@ fn random_statements_answer_as_sqlite_does() {
     );
     // A run in which nearly everything fails proves little.
     assert!(failed * 2 < done, "{failed} of {done} statements failed");
-    assert!(other_rules * 20 < failed, "of {failed} errors {other_rules} name another rule");
+    assert!(other_rules * 8 < failed, "of {failed} errors {other_rules} name another rule");
 }
 
 struct Story {
@@ -74,14 +74,7 @@ impl Story {
         sqlite.execute_batch("PRAGMA foreign_keys = ON").unwrap();
         let store = Store::builder().memory().background(false).open().unwrap();
         let session = Session::new(&store).unwrap();
-        Self {
-            seed,
-            generator: Generator::new(seed, std::env::var("NOALTER").is_ok()),
-            sqlite,
-            store,
-            session,
-            told: Vec::new(),
-        }
+        Self { seed, generator: Generator::new(seed), sqlite, store, session, told: Vec::new() }
     }
 
     fn play(mut self, statements: usize) -> Told {
@@ -141,6 +134,12 @@ impl Story {
 
     fn fail(&self, problem: &str) -> ! {
         let last = self.told.len().saturating_sub(40);
+        for sql in self.told[..last]
+            .iter()
+            .filter(|sql| ["CREATE", "ALTER", "DROP"].iter().any(|word| sql.starts_with(word)))
+        {
+            eprintln!("{sql};");
+        }
         panic!(
             "seed {}, statement {}\n{};\n{problem}",
             self.seed,
