@@ -25,10 +25,7 @@ pub(crate) fn of(error: rusqlite::Error, shared: &Shared) -> Error {
         rusqlite::Error::SqliteFailure(failure, message) => {
             let message = message.unwrap_or_else(|| failure.to_string());
             let code = match failure.extended_code & 0xff {
-                ffi::SQLITE_INTERRUPT => {
-                    let error = Error::new(Code::Timeout, "The statement ran for too long");
-                    return error.with("limit", "statementTime");
-                }
+                ffi::SQLITE_INTERRUPT => return too_late(),
                 ffi::SQLITE_TOOBIG | ffi::SQLITE_NOMEM => Code::LimitExceeded,
                 _ => Code::SqlError,
             };
@@ -36,4 +33,9 @@ pub(crate) fn of(error: rusqlite::Error, shared: &Shared) -> Error {
         }
         other => sql_error(other.to_string()),
     }
+}
+
+/// A statement has run for longer than it may.
+pub(crate) fn too_late() -> Error {
+    Error::new(Code::Timeout, "The statement ran for too long").with("limit", "statementTime")
 }

@@ -2,6 +2,8 @@
 //! and the transaction that everything happens in.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tandem::Transaction;
@@ -27,6 +29,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) transaction: &'a Arc<Transaction>,
     pub(crate) parameters: &'a Parameters,
     pub(crate) options: &'a SessionOptions,
+    /// When the statement has to be over, as the session keeps it.
+    pub(crate) deadline: &'a AtomicU64,
 }
 
 impl Scope<'_> {
@@ -39,6 +43,20 @@ impl Scope<'_> {
             Error::new(tandem::Code::BucketNotDefined, format!("no such table: {name}"))
                 .with("bucket", name)
         })
+    }
+
+    /// Fails when the statement has run for too long. SQLite looks itself, while it
+    /// is the one that works.
+    ///
+    /// # Errors
+    /// `TIMEOUT` naming `statementTime`.
+    pub(crate) fn check_time(&self) -> Result<()> {
+        let deadline = self.deadline.load(Ordering::Relaxed);
+        let clock = &self.transaction.store().environment().clock;
+        if deadline != 0 && clock.monotonic() >= Duration::from_nanos(deadline) {
+            return Err(crate::error::too_late());
+        }
+        Ok(())
     }
 
     /// Runs something that reads, with the statement's own parameters, and hands

@@ -457,6 +457,7 @@ impl Session {
             transaction,
             parameters,
             options: &self.options,
+            deadline: &self.deadline,
         };
         let answer = work(&scope);
         self.deadline.store(0, Ordering::Relaxed);

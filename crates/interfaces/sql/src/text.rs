@@ -196,9 +196,15 @@ fn kind(tokens: &[TokenWithSpan], lines: &Lines<'_>) -> Result<Kind> {
     }
     match keyword(0) {
         Keyword::CREATE | Keyword::DROP | Keyword::ALTER => {
+            if depth(tokens)? > SHALLOW {
+                return Err(sql_error(format!(
+                    "Expression tree is too large (maximum depth {SHALLOW})"
+                )));
+            }
             parse(tokens).map(|statement| Kind::Define(Box::new(statement)))
         }
-        _ => Writing::parse(tokens, lines).map(|writing| Kind::Write(Arc::new(writing))),
+        _ => with_room(tokens, || Writing::parse(tokens, lines))
+            .map(|writing| Kind::Write(Arc::new(writing))),
     }
 }
 
@@ -274,6 +280,124 @@ fn not_parsed(error: &ParserError) -> Error {
         Some((message, place)) => at(sql_error(message.to_owned()), place),
         None => sql_error(said.to_owned()),
     }
+}
+
+/// SQLite's bound of the depth of an expression.
+const MOST_OPERATORS: usize = 1_000;
+
+/// SQLite's bound of what UNION and the like join.
+const MOST_SELECTS: usize = 500;
+
+/// A tree of that many operators is walked on any stack.
+const SHALLOW: usize = 60;
+
+/// Does `work`, which parses these tokens, where the stack suffices for it. The
+/// parser bounds parentheses, but makes a chain of operators a tree that is as deep
+/// as the chain is long, and whoever walks or drops it goes down all of it.
+///
+/// # Errors
+/// `SQL_ERROR` for what is deeper than SQLite allows; those of `work`.
+pub(crate) fn with_room<T: Send>(
+    tokens: &[TokenWithSpan],
+    work: impl FnOnce() -> Result<T> + Send,
+) -> Result<T> {
+    const STACK_BYTES: usize = 64 << 20;
+    if depth(tokens)? <= SHALLOW {
+        return work();
+    }
+    std::thread::scope(|scope| {
+        let roomy = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
+        let done = roomy.ok().and_then(|thread| thread.join().ok());
+        done.unwrap_or_else(|| Err(sql_error("Expression tree is too large")))
+    })
+}
+
+/// No tree that is parsed of the tokens is deeper.
+fn depth(tokens: &[TokenWithSpan]) -> Result<usize> {
+    /// Of one parenthesis: operators of the present expression, the most of those
+    /// before it, selects.
+    #[derive(Default)]
+    struct Level {
+        operators: usize,
+        most: usize,
+        selects: usize,
+    }
+    let mut levels = vec![Level::default()];
+    for token in tokens {
+        let Some(level) = levels.last_mut() else { break };
+        let ended = match &token.token {
+            Token::LParen => {
+                levels.push(Level::default());
+                continue;
+            }
+            Token::RParen => {
+                let inner = level.operators.max(level.most).max(level.selects);
+                if levels.len() > 1 {
+                    levels.pop();
+                }
+                if let Some(outer) = levels.last_mut() {
+                    outer.operators += inner;
+                }
+                continue;
+            }
+            Token::Comma => true,
+            Token::Word(word) if word.quote_style.is_none() => match word.keyword {
+                Keyword::AND
+                | Keyword::OR
+                | Keyword::NOT
+                | Keyword::IS
+                | Keyword::IN
+                | Keyword::LIKE
+                | Keyword::ILIKE
+                | Keyword::GLOB
+                | Keyword::REGEXP
+                | Keyword::MATCH
+                | Keyword::BETWEEN
+                | Keyword::COLLATE
+                | Keyword::NOTNULL => {
+                    level.operators += 1;
+                    false
+                }
+                Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT => {
+                    level.selects += 1;
+                    true
+                }
+                Keyword::SELECT
+                | Keyword::FROM
+                | Keyword::WHERE
+                | Keyword::WHEN
+                | Keyword::THEN
+                | Keyword::ELSE
+                | Keyword::ON
+                | Keyword::SET => true,
+                _ => false,
+            },
+            Token::Word(_)
+            | Token::Number(..)
+            | Token::SingleQuotedString(_)
+            | Token::HexStringLiteral(_)
+            | Token::Placeholder(_)
+            | Token::Period
+            | Token::Whitespace(_)
+            | Token::EOF => false,
+            _ => {
+                level.operators += 1;
+                false
+            }
+        };
+        if ended {
+            level.most = level.most.max(level.operators);
+            level.operators = 0;
+        }
+        if level.operators > MOST_OPERATORS {
+            return Err(sql_error("Expression tree is too large (maximum depth 1000)"));
+        }
+        if level.selects >= MOST_SELECTS {
+            return Err(sql_error("too many terms in compound SELECT"));
+        }
+    }
+    let deepest = |level: &Level| level.operators.max(level.most).max(level.selects);
+    Ok(levels.iter().map(deepest).sum())
 }
 
 /// Where the lines of a text begin.

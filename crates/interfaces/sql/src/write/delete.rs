@@ -12,6 +12,7 @@ pub(crate) fn run(writer: &mut Writer<'_>, delete: &Delete) -> Result<Option<Don
     let Delete { with, rest } = delete;
     let (_, found) = writer.scope.rows(&format!("{with}SELECT {key} FROM {table}{rest}"))?;
     for values in found {
+        writer.scope.check_time()?;
         let Some(key) = values.first().map(|value| writer.key_of(value)) else { continue };
         if writer.returns() {
             let Some(row) = writer.get(&key)? else { continue };

@@ -106,18 +106,20 @@ impl Numbered {
     }
 
     /// Their values, by position.
-    pub(crate) fn values(&self, given: &Parameters) -> Result<Parameters> {
+    pub(crate) fn values<'a>(&self, given: &'a Parameters) -> Result<Cow<'a, Parameters>> {
         let value = |(at, slot): (usize, &Slot)| match slot {
             Slot::Unused => Ok(Value::Null),
             Slot::Plain => given.value(at + 1, Some(&format!("?{}", at + 1))).cloned(),
             Slot::Named(name) => given.value(at + 1, Some(name)).cloned(),
         };
         Ok(match (given, self.0.len()) {
-            (_, 0) => Parameters::None,
-            (Parameters::Positional(values), count) if values.len() == count => given.clone(),
-            _ => {
-                Parameters::Positional(self.0.iter().enumerate().map(value).collect::<Result<_>>()?)
+            (_, 0) => Cow::Owned(Parameters::None),
+            (Parameters::Positional(values), count) if values.len() == count => {
+                Cow::Borrowed(given)
             }
+            _ => Cow::Owned(Parameters::Positional(
+                self.0.iter().enumerate().map(value).collect::<Result<_>>()?,
+            )),
         })
     }
 }

@@ -91,11 +91,12 @@ struct OneInsert<'a> {
     insert: &'a Insert,
     table: &'a Table,
     places: &'a [Place],
-    upserts: &'a Upserts<'a>,
+    upserts: &'a Upserts,
 }
 
 impl OneInsert<'_> {
     fn run(&self, writer: &mut Writer<'_>, values: &[Cow<'_, Value>]) -> Result<Option<Done>> {
+        writer.scope.check_time()?;
         match self.write(writer, values) {
             Ok(Written::Inserted(row)) => writer.inserted(&row).map(|()| None),
             Ok(Written::Updated(row)) => writer.changed(&row).map(|()| None),

@@ -18,6 +18,7 @@
 mod assign;
 mod constraint;
 mod delete;
+mod dialect;
 mod expression;
 mod insert;
 mod parse;

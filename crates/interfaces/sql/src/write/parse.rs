@@ -10,7 +10,8 @@ use tandem_base::Result;
 
 use crate::output::sql_error;
 use crate::table::quoted;
-use crate::text;
+use crate::text::Lines;
+use crate::write::dialect;
 use crate::write::expression::{Constant, Numbered, keyword, of_one_row};
 
 /// See the [module](self).
@@ -123,17 +124,13 @@ pub(crate) enum Item {
 
 impl Writing {
     /// The statement that the tokens are; `text` is what they were read from.
-    pub(crate) fn parse(tokens: &[TokenWithSpan], lines: &text::Lines<'_>) -> Result<Self> {
-        let solid: Vec<TokenWithSpan> = tokens
-            .iter()
-            .filter(|token| !matches!(token.token, Token::Whitespace(_)))
-            .cloned()
-            .collect();
+    pub(crate) fn parse(tokens: &[TokenWithSpan], lines: &Lines<'_>) -> Result<Self> {
+        let solid = dialect::translated(tokens, lines)?;
         let shown = returned_texts(&solid, lines);
         let (parameters, mut solid) = Numbered::rewrite(&solid)?;
         let alias = take_alias(&mut solid);
         let clauses = take_clauses(&mut solid)?;
-        let (with, statement) = match text::parse(&solid)? {
+        let (with, statement) = match dialect::parse(&solid)? {
             ast::Statement::Query(query) => {
                 let with = query.with.map(|with| format!("{with} ")).unwrap_or_default();
                 match *query.body {
@@ -371,6 +368,10 @@ fn take_clauses(tokens: &mut Vec<TokenWithSpan>) -> Result<Vec<Clause>> {
     let starts: Vec<usize> = outside(tokens, |at| {
         keyword(&tokens[at].token) == Keyword::ON
             && tokens.get(at + 1).is_some_and(|next| keyword(&next.token) == Keyword::CONFLICT)
+            // Otherwise a column of that name, in the ON of a join.
+            && tokens.get(at + 2).is_some_and(|next| {
+                next.token == Token::LParen || keyword(&next.token) == Keyword::DO
+            })
     })
     .collect();
     let Some(&first) = starts.first() else { return Ok(Vec::new()) };
@@ -397,7 +398,7 @@ fn clause(tokens: &[TokenWithSpan]) -> Result<Clause> {
     let ast::Statement::Insert(ast::Insert {
         on: Some(ast::OnInsert::OnConflict(ast::OnConflict { conflict_target, action })),
         ..
-    }) = text::parse(&all)?
+    }) = dialect::parse(&all)?
     else {
         return Err(sql_error("near \"ON\": syntax error"));
     };
@@ -461,7 +462,7 @@ fn outside<'a>(
 
 /// The items of RETURNING as they were written: an expression without a name is
 /// called by its text.
-fn returned_texts(tokens: &[TokenWithSpan], lines: &text::Lines<'_>) -> Vec<String> {
+fn returned_texts(tokens: &[TokenWithSpan], lines: &Lines<'_>) -> Vec<String> {
     let Some(start) = outside(tokens, |at| keyword(&tokens[at].token) == Keyword::RETURNING).next()
     else {
         return Vec::new();

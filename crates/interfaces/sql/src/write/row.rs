@@ -18,7 +18,8 @@ impl RowText {
         let mut parts = Vec::new();
         let mut list = Vec::new();
         for (at, column) in table.columns.iter().enumerate() {
-            if expressions.contains(&column.name.to_lowercase()) {
+            // A name that has to be escaped is not looked for.
+            if column.name.contains('"') || expressions.contains(&column.name.to_lowercase()) {
                 parts.push(Some(at));
                 let parameter = parameter(column.affinity, before + parts.len());
                 list.push(format!("{parameter} AS {}", quoted(&column.name)));

@@ -40,6 +40,7 @@ pub(crate) fn run(writer: &mut Writer<'_>, update: &Update) -> Result<Option<Don
         rows.push((key, values));
     }
     for (key, values) in rows {
+        writer.scope.check_time()?;
         match assign(writer, &key, &places, &values, *resolution) {
             Ok(Some(row)) => writer.changed(&row)?,
             Ok(None) => {}

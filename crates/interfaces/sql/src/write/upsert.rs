@@ -12,31 +12,32 @@ use crate::value::Value;
 use crate::write::assign::{Place, assign, places};
 use crate::write::constraint::{Collision, Failure, Unique};
 use crate::write::insert::{Written, new_value};
-use crate::write::parse::{Clause, Resolution, Upsert, excluded_name, named};
-use crate::write::row::parameter;
+use crate::write::parse::{Clause, Resolution, Upsert, excluded_name};
+use crate::write::row::{RowText, parameter};
 use crate::write::writer::Writer;
 
 /// The clauses of a statement.
-pub(crate) struct Upserts<'a>(Vec<Resolved<'a>>);
+pub(crate) struct Upserts(Vec<Resolved>);
 
-struct Resolved<'a> {
+struct Resolved {
     /// What the clause is about; `None` = all.
     target: Option<Vec<Unique>>,
     /// `None` = nothing.
-    update: Option<DoUpdate<'a>>,
+    update: Option<DoUpdate>,
 }
 
-struct DoUpdate<'a> {
+struct DoUpdate {
     sql: String,
+    /// The record that is in the way.
+    row: RowText,
     places: Vec<Place>,
-    upsert: &'a Upsert,
     /// The columns of `excluded` that it uses.
     excluded: Vec<usize>,
 }
 
-impl<'a> Upserts<'a> {
-    pub(crate) fn new(writer: &Writer<'_>, clauses: &'a [Clause]) -> Result<Self> {
-        let resolved = |clause: &'a Clause| {
+impl Upserts {
+    pub(crate) fn new(writer: &Writer<'_>, clauses: &[Clause]) -> Result<Self> {
+        let resolved = |clause: &Clause| {
             let target = match &clause.target {
                 None => None,
                 Some(columns) => Some(uniques(&writer.table, columns, clause.has_condition)?),
@@ -81,8 +82,8 @@ impl<'a> Upserts<'a> {
     }
 }
 
-impl<'a> DoUpdate<'a> {
-    fn new(writer: &Writer<'_>, upsert: &'a Upsert) -> Result<Self> {
+impl DoUpdate {
+    fn new(writer: &Writer<'_>, upsert: &Upsert) -> Result<Self> {
         let (table, alias) = (&*writer.table, &writer.writing.alias);
         let places = places(table, &upsert.assignments)?;
         let mut excluded = Vec::new();
@@ -98,17 +99,19 @@ impl<'a> DoUpdate<'a> {
         }
         let expressions: Vec<&str> =
             upsert.assignments.iter().map(|assignment| assignment.expression.as_str()).collect();
-        let mut sql =
-            format!("SELECT {} FROM {}", expressions.join(", "), named(&table.name, alias));
+        let list_of = expressions.join(", ");
+        let condition = upsert.condition.as_deref();
+        let mentioned = format!("{list_of} {}", condition.unwrap_or_default());
+        let row = RowText::new(table, &mentioned, before + excluded.len());
+        let mut sql = format!("SELECT {list_of} FROM {}", row.named(alias));
         if !list.is_empty() {
             sql += &format!(", (SELECT {}) AS excluded", list.join(", "));
         }
-        sql += &format!(" WHERE {} = ?{}", writer.key_column(), before + excluded.len() + 1);
-        if let Some(condition) = &upsert.condition {
-            sql += &format!(" AND ({condition})");
+        if let Some(condition) = condition {
+            sql += &format!(" WHERE {condition}");
         }
         writer.scope.prepare(&sql)?;
-        Ok(Self { sql, places, upsert, excluded })
+        Ok(Self { sql, row, places, excluded })
     }
 
     fn run(
@@ -117,10 +120,14 @@ impl<'a> DoUpdate<'a> {
         holder: &Json,
         fields: &Fields,
     ) -> std::result::Result<Written, Failure> {
-        debug_assert_eq!(self.excluded.len(), self.upsert.excluded.len());
-        let excluded = self.excluded.iter().map(|at| new_value(&writer.table, fields, Some(*at)));
-        let values = excluded.chain([Value::from_json(holder)]).collect();
-        let Some(values) = writer.scope.first(&self.sql, values)? else {
+        let table = &*writer.table;
+        let Some(current) = writer.get(holder)? else { return Ok(Written::Nothing) };
+        let excluded = self.excluded.iter().map(|at| new_value(table, fields, Some(*at)));
+        let own = self.row.values(|at| match at {
+            Some(at) => table.value(&current, at),
+            None => Value::Integer(table.rowid(&current)),
+        });
+        let Some(values) = writer.scope.first(&self.sql, excluded.chain(own).collect())? else {
             return Ok(Written::Nothing);
         };
         let updated = assign(writer, holder, &self.places, &values, Resolution::Abort)?;

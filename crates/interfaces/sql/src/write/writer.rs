@@ -164,15 +164,6 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The column that the key is in a condition.
-    pub(crate) fn key_column(&self) -> String {
-        let alias = quoted(&self.writing.alias);
-        match self.table.key {
-            Some(key) => format!("{alias}.{}", quoted(&self.table.columns[key].name)),
-            None => format!("{alias}.rowid"),
-        }
-    }
-
     fn record_column(&self) -> Option<&Column> {
         self.table.columns.iter().find(|column| column.source == Source::Record)
     }
