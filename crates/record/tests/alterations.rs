@@ -335,3 +335,39 @@ fn indexes_that_stay_the_same_are_not_built_again() {
     }
     bench.check_clean();
 }
+
+#[test]
+fn a_bucket_that_is_referred_to_meanwhile_is_not_dropped() {
+    for isolation in LEVELS {
+        let bench = bench();
+        let mut tx = bench.begin(isolation);
+        bench.records.drop_bucket(&mut tx, "t").unwrap();
+        bench.define("new", json!({ "key": "id", "schema": { "id": {}, "to": { "ref": "t" } } }));
+        let error = tx.commit(CommitOptions::default()).unwrap_err();
+        assert_eq!(error.code(), Code::Conflict, "{isolation:?}");
+        tx.rollback();
+        bench.check_clean();
+    }
+}
+
+#[test]
+fn an_alteration_waits_for_locked_records() {
+    let bench = bench();
+    let mut owner = bench.begin(Isolation::Serializable);
+    bench.records.lock(&mut owner, "t", &json!(3), None).unwrap();
+    let error = std::thread::scope(|scope| {
+        let altering = scope.spawn(|| alter(&bench, &renamed()));
+        while !bench.coordination.locks().has_waiters() {
+            std::thread::yield_now();
+        }
+        let changes = fields(json!({ "b": 33 }));
+        bench.records.update(&mut owner, "t", &json!(3), &changes, None).unwrap();
+        owner.commit(CommitOptions::default()).unwrap();
+        altering.join().unwrap()
+    });
+    // The view moved on with the wait, so the newer record is what was rewritten.
+    error.unwrap();
+    let record = bench.get("t", json!(3)).unwrap();
+    assert_eq!((&record["name"], &record["b"]), (&json!("a3"), &json!(33)));
+    bench.check_clean();
+}

@@ -580,3 +580,51 @@ fn a_reopened_store_has_the_same_tables() {
     assert!(shown.contains("by_b") || shown.contains("key"), "{shown}");
     clean(&store);
 }
+
+#[test]
+fn an_expression_is_kept_as_it_was_meant() {
+    let (store, session) = memory();
+    let values = "SELECT 5 AS a, 'it''s' AS b, '{\"k\":[1]}' AS c";
+    for (at, expression) in [
+        "b = 'it''s'",
+        "b == 'x' OR a IS NOT NULL",
+        "b GLOB 'i*' AND b NOT LIKE 'x\\%' ESCAPE '\\'",
+        "c ->> '$.k[0]' = 1",
+        "json_extract(c, '$.k') = '[1]'",
+        "CASE a WHEN 5 THEN 1 ELSE 0 END",
+        "CASE WHEN a > 4 THEN b END IS NOT NULL",
+        "a BETWEEN 1 AND 9 AND a NOT IN (1, 2)",
+        "(a + 1) * 2 % 5 = 2 AND a << 1 = 10 AND a & 4 | 1 AND ~a < 0",
+        "CAST(a AS TEXT) || b = '5it''s'",
+        "coalesce(NULL, iif(a > 1, -a, +a)) = -5",
+        "typeof(a) = 'integer' AND NOT a IS NULL AND b NOTNULL",
+        "a IS 5 AND b IS NOT 'x' AND a IS DISTINCT FROM 6",
+        "substr(b, 1, 2) = 'it' AND \"a\" >= 5.0 AND [b] <> '' AND `c` != 0x10",
+        "round(a / 2.0, 1) = 2.5 AND max(a, 3) = 5 AND 1e1 > a",
+        "strftime('%Y', '2024-02-03') = '2024'",
+        "b COLLATE NOCASE = 'IT''S'",
+        "(a, b) = (5, 'it''s')",
+    ]
+    .iter()
+    .enumerate()
+    {
+        assert_eq!(
+            rows(&session, &format!("SELECT ({expression}) IS TRUE FROM ({values})")),
+            json!([[1]]),
+            "{expression}"
+        );
+        let table = format!("t{at}");
+        run(&session, &format!("CREATE TABLE {table} (a, b, c, CHECK ({expression}))"));
+        // The definition is read again to be altered.
+        run(&session, &format!("ALTER TABLE {table} RENAME COLUMN a TO a2"));
+        run(&session, &format!("ALTER TABLE {table} RENAME COLUMN a2 TO a"));
+        let config = store.bucket_config(&table).unwrap();
+        let kept = config["sql"]["checks"][0]["expression"].as_str().unwrap().to_owned();
+        assert_eq!(
+            rows(&session, &format!("SELECT ({kept}) IS TRUE FROM ({values})")),
+            json!([[1]]),
+            "{expression} is kept as {kept}"
+        );
+    }
+    clean(&store);
+}

@@ -61,8 +61,9 @@ impl Records {
     /// to it.
     pub fn drop_bucket(&self, tx: &mut Transaction, name: &str) -> Result<()> {
         tx.write_statement(|tx| {
-            let catalog = self.catalog(tx)?;
-            let bucket = catalog.bucket(name)?.clone();
+            // A reference to it that is defined meanwhile is announced by writing what
+            // is guarded here, see `announce_references`.
+            let crate::statement::Target { catalog, bucket, .. } = self.target(tx, name)?;
             let refers = |other: &&std::sync::Arc<Bucket>| {
                 other.id != bucket.id && other.references.iter().any(|to| to.target == name)
             };

@@ -7,9 +7,9 @@ use sqlparser::ast::{
 };
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::Token;
-use tandem_base::{Code, Error, Result};
+use tandem_base::Result;
 
-use crate::define::{constant, names, unsupported};
+use crate::define::{constant, names, rename, unsupported};
 use crate::output::sql_error;
 use crate::scope::Scope;
 use crate::table::Affinity;
@@ -46,11 +46,11 @@ pub(super) struct Reference {
 }
 
 impl ColumnPlan {
-    /// What the statement says.
+    /// What a statement about `table` says.
     ///
     /// # Errors
     /// `SQL_ERROR` for what Tandem does not have.
-    pub(super) fn of(scope: &Scope<'_>, definition: &ColumnDef) -> Result<Self> {
+    pub(super) fn of(scope: &Scope<'_>, table: &str, definition: &ColumnDef) -> Result<Self> {
         let name = definition.name.value.clone();
         names::check_column(&name)?;
         let declared = match &definition.data_type {
@@ -72,7 +72,7 @@ impl ColumnPlan {
         };
         for option in &definition.options {
             let constraint = option.name.as_ref().map(|name| name.value.as_str());
-            plan.take(scope, constraint, &option.option)?;
+            plan.take(scope, table, constraint, &option.option)?;
         }
         Ok(plan)
     }
@@ -80,6 +80,7 @@ impl ColumnPlan {
     fn take(
         &mut self,
         scope: &Scope<'_>,
+        table: &str,
         constraint: Option<&str>,
         option: &ColumnOption,
     ) -> Result<()> {
@@ -92,7 +93,9 @@ impl ColumnPlan {
             ColumnOption::PrimaryKey(_) => self.primary_key = true,
             ColumnOption::Unique(_) => self.unique = true,
             ColumnOption::ForeignKey(to) => self.reference = Some(Reference::of(to)?),
-            ColumnOption::Check(check) => self.checks.push(check_config(constraint, &check.expr)),
+            ColumnOption::Check(check) => {
+                self.checks.push(check_config(table, constraint, &check.expr))
+            }
             ColumnOption::Collation(name) => names::check_collation(&name.to_string())?,
             ColumnOption::OnConflict(Keyword::ABORT) => {}
             ColumnOption::OnConflict(other) => {
@@ -219,12 +222,12 @@ impl Reference {
 }
 
 /// A CHECK as the config has it.
-pub(super) fn check_config(name: Option<&str>, expression: &Expr) -> Json {
-    let mut check = json!({ "expression": expression.to_string() });
-    if let Some(name) = name {
-        check = json!({ "name": name, "expression": check["expression"] });
+pub(super) fn check_config(table: &str, name: Option<&str>, expression: &Expr) -> Json {
+    let expression = rename::unqualified(expression, table).to_string();
+    match name {
+        Some(name) => json!({ "name": name, "expression": expression }),
+        None => json!({ "expression": expression }),
     }
-    check
 }
 
 /// Refuses constraints that wait for the commit.
@@ -240,9 +243,4 @@ pub(super) fn check_characteristics(found: Option<&ConstraintCharacteristics>) -
 fn is_of_key(token: &Token) -> bool {
     matches!(token, Token::Word(word)
         if matches!(word.keyword, Keyword::AUTOINCREMENT | Keyword::ASC | Keyword::DESC))
-}
-
-/// That a constraint does not hold, as SQLite says it.
-pub(super) fn violated(what: impl std::fmt::Display) -> Error {
-    Error::new(Code::ConstraintViolation, format!("CHECK constraint failed: {what}"))
 }

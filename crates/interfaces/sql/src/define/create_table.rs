@@ -32,7 +32,7 @@ pub(super) fn run(scope: &Scope<'_>, create: &ast::CreateTable, text: &str) -> R
     Scratch::new(scope)?.run(text)?;
     let mut columns = Vec::with_capacity(create.columns.len());
     for definition in &create.columns {
-        columns.push(ColumnPlan::of(scope, definition)?);
+        columns.push(ColumnPlan::of(scope, &name, definition)?);
     }
     let mut plan = TablePlan::new(name, columns);
     for constraint in &create.constraints {
@@ -72,7 +72,8 @@ fn take(plan: &mut TablePlan, constraint: &TableConstraint) -> Result<()> {
         }
         TableConstraint::Check(check) => {
             let name = check.name.as_ref().map(|name| name.value.as_str());
-            plan.checks.push(column::check_config(name, &check.expr));
+            let check = column::check_config(&plan.name, name, &check.expr);
+            plan.checks.push(check);
         }
         other => return Err(unsupported(&other.to_string())),
     }

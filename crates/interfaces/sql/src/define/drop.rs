@@ -7,6 +7,7 @@ use crate::define::names;
 use crate::define::scratch::Scratch;
 use crate::output::sql_error;
 use crate::scope::Scope;
+use crate::table::quoted;
 
 /// The one name that a statement drops.
 fn only(names: &[ObjectName]) -> Result<String> {
@@ -27,7 +28,9 @@ pub(super) fn table(
         return Ok(());
     }
     let table = scope.table(&name)?;
-    Scratch::with(scope, &table)?.run(text)?;
+    let scratch = Scratch::new(scope)?;
+    scratch.run(&format!("CREATE TABLE {} (a)", quoted(&table.name)))?;
+    scratch.run(text)?;
     scope.transaction.drop_bucket(&table.name)
 }
 
@@ -41,11 +44,10 @@ pub(super) fn index(
     let found = names::indexes(scope, &name);
     let of_constraint = found.iter().any(|found| found.is_constraint);
     let droppable: Vec<_> = found.into_iter().filter(|found| !found.is_constraint).collect();
-    let quoted = crate::table::quoted(&name);
     match droppable.as_slice() {
         [found] => {
             let scratch = Scratch::new(scope)?;
-            scratch.run(&format!("CREATE TABLE t (a); CREATE INDEX {quoted} ON t (a)"))?;
+            scratch.run(&format!("CREATE TABLE t (a); CREATE INDEX {} ON t (a)", quoted(&name)))?;
             scratch.run(text)?;
             scope.transaction.drop_index(&found.table.name, &found.index)
         }

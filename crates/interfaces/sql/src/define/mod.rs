@@ -22,6 +22,7 @@ mod create_table;
 mod drop;
 mod filter;
 mod names;
+mod rename;
 mod scratch;
 
 use sqlparser::ast::{ObjectType, Statement};
