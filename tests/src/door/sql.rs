@@ -105,7 +105,11 @@ impl Speaker {
         }
     }
 
-    fn update(&self, condition: &Condition<'_>, changes: &Map<String, Value>) -> Result<u64, Error> {
+    fn update(
+        &self,
+        condition: &Condition<'_>,
+        changes: &Map<String, Value>,
+    ) -> Result<u64, Error> {
         let mut values = Vec::new();
         let mut set = Vec::new();
         for (field, value) in changes {

@@ -1,6 +1,6 @@
 //! The SQL sessions that requests take turns with.
 //!
-//! A session is an SQLite of its own with a table for each bucket: about 120 KB,
+//! A session is an SQLite of its own with a table for each bucket: some 300 KiB of ten,
 //! and more with what it has compiled. So there is none per socket. A request takes
 //! one that is idle, or makes one, and gives it back; [`KEPT_SESSIONS`] are kept,
 //! and no more than `sql.maxSessions` are in use at once: the next request waits in

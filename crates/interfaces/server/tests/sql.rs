@@ -23,6 +23,14 @@ async fn rows(client: &mut Client, text: &str) -> Value {
     client.ok("sql.execute", sql(text, Value::Null)).await["rows"].clone()
 }
 
+/// Waits until a statement of another socket runs.
+async fn until_one_runs(server: &RunningServer) {
+    let mut watcher = Client::connect(server).await;
+    while server.store().statistics().expect("figures").open_transactions == 0 {
+        watcher.ok("store.buckets", json!({})).await;
+    }
+}
+
 fn assert_clean(server: &RunningServer) {
     let report = server.store().check(&CheckOptions::new()).expect("checked");
     assert!(report.is_clean(), "{report:?}");
@@ -126,8 +134,7 @@ async fn a_read_whose_client_has_gone_ends() {
     .await;
     let mut a = Client::connect(&server).await;
     a.post("sql.execute", sql(ENDLESS, Value::Null)).await;
-    // Heard of before a is gone.
-    a.socket.get_mut();
+    until_one_runs(&server).await;
     drop(a);
     // There is one session: this waits until that read has ended.
     let mut b = Client::connect(&server).await;
@@ -146,6 +153,7 @@ async fn a_stopping_server_waits_for_no_endless_read() {
     .await;
     let mut a = Client::connect(&server).await;
     a.post("sql.execute", sql(ENDLESS, Value::Null)).await;
+    until_one_runs(&server).await;
     server.shutdown(std::time::Duration::ZERO).await.expect("it stops");
 }
 

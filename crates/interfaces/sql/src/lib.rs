@@ -38,5 +38,5 @@ pub use output::{ColumnIndex, FromValue, Output, OutputColumn, Row};
 pub use parameters::Parameters;
 pub use schema::schema_of;
 pub use session::{Interrupt, Prepared, Session, SessionOptions};
-pub use text::{begins_reading, is_complete, split};
+pub use text::{is_complete, seems_to_read, split};
 pub use value::Value;

@@ -123,13 +123,23 @@ fn is_control(keyword: Keyword) -> bool {
     )
 }
 
-/// Whether `sql` begins as something that only reads, found out without reading
-/// further. What this does not see may read all the same.
+/// Whether `sql` only reads, as its words show without its being parsed. Of what
+/// this does not see, some reads all the same: what only reads may not be told from
+/// what writes by a column named `update`.
+///
+/// ```
+/// assert!(tandem_sql::seems_to_read(" select 1"));
+/// assert!(tandem_sql::seems_to_read("WITH a AS (SELECT 1) SELECT * FROM a"));
+/// assert!(!tandem_sql::seems_to_read("WITH a AS (SELECT 1) DELETE FROM b"));
+/// ```
 #[must_use]
-pub fn begins_reading(sql: &str) -> bool {
-    let word: &str =
-        sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or("");
-    ["select", "values", "explain", "pragma"].iter().any(|known| word.eq_ignore_ascii_case(known))
+pub fn seems_to_read(sql: &str) -> bool {
+    let mut words = sql.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    let is_among = |word: &str, known: &[&str]| known.iter().any(|k| word.eq_ignore_ascii_case(k));
+    let first = words.find(|word| !word.is_empty()).unwrap_or_default();
+    is_among(first, &["select", "values", "explain", "pragma"])
+        || is_among(first, &["with"])
+            && !words.any(|word| is_among(word, &["insert", "update", "delete", "replace"]))
 }
 
 /// Whether `sql` is over: it ends with a semicolon, or is empty. What it ends in

@@ -12,7 +12,7 @@ pub(super) struct Failure {
     code: String,
     message: String,
     retryable: bool,
-    details: Map<String, Value>,
+    details: Box<Map<String, Value>>,
 }
 
 pub(super) type Result<T> = std::result::Result<T, Failure>;
@@ -28,7 +28,7 @@ impl Failure {
         let mut error = json!({
             "code": self.code, "message": self.message, "retryable": self.retryable,
         });
-        for (name, value) in &self.details {
+        for (name, value) in &*self.details {
             error[name] = value.clone();
         }
         json!({ "error": error })
@@ -86,8 +86,8 @@ impl From<tandem_client::Error> for Failure {
     }
 }
 
-fn fields(details: Option<&Value>) -> Map<String, Value> {
-    details.and_then(Value::as_object).cloned().unwrap_or_default()
+fn fields(details: Option<&Value>) -> Box<Map<String, Value>> {
+    Box::new(details.and_then(Value::as_object).cloned().unwrap_or_default())
 }
 
 #[cfg(test)]

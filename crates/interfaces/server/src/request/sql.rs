@@ -29,7 +29,7 @@ impl Peer {
         let handle = fields.optional_string("transaction")?;
         let sql = fields.string("sql")?;
         let parameters = parameters(&mut fields)?;
-        let class = if tandem_sql::begins_reading(&sql) { Class::Read } else { Class::Write };
+        let class = if tandem_sql::seems_to_read(&sql) { Class::Read } else { Class::Write };
         let shared = self.shared.clone();
         let outbox = self.outbox().clone();
         let wanted = Wanted::default();

@@ -110,7 +110,11 @@ impl<'a> Schema<'a> {
             add("NOT NULL");
         }
         if let Some(expression) = known["default"].as_str() {
-            add(&format!("DEFAULT ({expression})"));
+            if is_enclosed(expression) {
+                add(&format!("DEFAULT {expression}"));
+            } else {
+                add(&format!("DEFAULT ({expression})"));
+            }
         } else if let Some(value) = rules.get("default").filter(|value| !value.is_null()) {
             add(&format!("DEFAULT {}", literal(value)));
         }
@@ -223,6 +227,26 @@ impl<'a> Schema<'a> {
         let of_record = ["_version", "_createdAt", "_updatedAt"];
         of_record.contains(&field) || self.fields().any(|(known, _)| known == field)
     }
+}
+
+/// Whether the whole of an expression is in parentheses.
+fn is_enclosed(expression: &str) -> bool {
+    let Some(inner) = expression.strip_prefix('(').and_then(|text| text.strip_suffix(')')) else {
+        return false;
+    };
+    let (mut depth, mut quote) = (0_u32, None);
+    for c in inner.chars() {
+        match (quote, c) {
+            (Some(open), _) if open == c => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '(') => depth += 1,
+            (None, ')') if depth == 0 => return false,
+            (None, ')') => depth -= 1,
+            (None, _) => {}
+        }
+    }
+    true
 }
 
 fn names(list: &Json) -> Vec<&str> {
@@ -407,6 +431,15 @@ mod tests {
 );
 CREATE UNIQUE INDEX some ON t (a DESC) WHERE a > 1 AND b IS NOT NULL;"
         );
+    }
+
+    #[test]
+    fn an_expression_is_put_in_parentheses_once() {
+        for (expression, expected) in
+            [("1 + 1", false), ("(1 + 1)", true), ("(1) + (2)", false), ("(')' || (a))", true)]
+        {
+            assert_eq!(is_enclosed(expression), expected, "{expression}");
+        }
     }
 
     #[test]
