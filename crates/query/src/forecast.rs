@@ -6,7 +6,7 @@ use tandem_record::Records;
 use tandem_transaction::Transaction;
 
 use crate::execute::Access;
-use crate::plan::{Plan, Served};
+use crate::plan::{Plan, Request, Served};
 use crate::query::Query;
 use crate::read::Prepared;
 
@@ -31,14 +31,31 @@ pub struct Forecast {
     pub cost: f64,
 }
 
-/// The plan that `query` would be run by. Nothing is remembered as read but the
-/// bucket's definition.
+/// The plan that `query` would be run by; `any_order`: if its order did not matter.
+/// Nothing is remembered as read but the bucket's definition.
 ///
 /// # Errors
 /// `BUCKET_NOT_DEFINED`; `STORAGE_ERROR`.
-pub fn forecast(records: &Records, tx: &Transaction, query: &Query) -> Result<Forecast> {
+pub fn forecast(
+    records: &Records,
+    tx: &Transaction,
+    query: &Query,
+    any_order: bool,
+) -> Result<Forecast> {
     let prepared = Prepared::new(records, tx, query, false)?;
-    let plan: Plan = prepared.plan(tx, query.limit, false, None)?;
+    let plan = if any_order {
+        let request = Request {
+            filter: query.filter.as_ref(),
+            order: None,
+            wanted: query.limit,
+            streaming: false,
+            max_sort_rows: usize::MAX,
+            hint: None,
+        };
+        Plan::choose(tx, &prepared.bucket, &request)?
+    } else {
+        prepared.plan(tx, query.limit, false, None)?
+    };
     let index = match &plan.access {
         Access::Index { index, .. } => Some(index.name.clone()),
         _ => None,

@@ -17,7 +17,7 @@ pub use sql::SqlSessions;
 pub use websocket::WebSocket;
 
 use crate::answer::Answer;
-use crate::script::Action;
+use crate::script::{Action, Path};
 
 /// The bucket that scripts work on.
 pub const BUCKET: &str = "test";
@@ -29,6 +29,11 @@ pub trait Door {
 
     /// A new, empty store with the bucket [`BUCKET`] of that definition.
     fn open(&self, bucket: &Value) -> Box<dyn World>;
+
+    /// Whether predicates can be served along that path behind this door.
+    fn takes(&self, _path: &Path) -> bool {
+        true
+    }
 }
 
 /// One store behind a door.
@@ -39,11 +44,6 @@ pub trait World {
     /// What is wrong when the story is over and every connection is gone:
     /// index entries that do not match their rows, transactions left open.
     fn problems(&mut self) -> Vec<String>;
-
-    /// Whether an index of that definition can serve predicates behind this door.
-    fn is_served_by(&self, _index: &Value) -> bool {
-        true
-    }
 }
 
 /// One connection; rolls back when it is dropped.

@@ -7,7 +7,7 @@ use tandem_sql::{Parameters, Session, SessionOptions, Value as Sql};
 use super::embedded::{Watcher, problems_of};
 use super::{BUCKET, Connection, Door, World};
 use crate::answer::Answer;
-use crate::script::Action;
+use crate::script::{Action, Path};
 
 /// SQL: a session for each connection, the bucket as a table.
 ///
@@ -33,6 +33,11 @@ impl Door for SqlSessions {
         store.define_bucket(BUCKET, config).expect("the bucket is new and well defined");
         Box::new(OneStore { store })
     }
+
+    /// No condition of SQL is about an element of an array by itself.
+    fn takes(&self, path: &Path) -> bool {
+        path.index.as_ref().is_none_or(|index| index["multi"] != json!(true))
+    }
 }
 
 struct OneStore {
@@ -49,11 +54,6 @@ impl World for OneStore {
 
     fn problems(&mut self) -> Vec<String> {
         problems_of(&self.store)
-    }
-
-    /// No condition of SQL is about an element of an array by itself.
-    fn is_served_by(&self, index: &Value) -> bool {
-        index["multi"] != json!(true)
     }
 }
 
@@ -109,16 +109,19 @@ impl Speaker {
         &self,
         condition: &Condition<'_>,
         changes: &Map<String, Value>,
-    ) -> Result<u64, Error> {
+    ) -> Result<Vec<Value>, Error> {
         let mut values = Vec::new();
         let mut set = Vec::new();
         for (field, value) in changes {
             values.push(Sql::from_json(value));
             set.push(format!("\"{field}\" = ?{}", values.len()));
         }
-        let sql =
-            format!("UPDATE test SET {} WHERE {}", set.join(", "), condition.text(&mut values));
-        Ok(self.run(&sql, values)?.changes)
+        let sql = format!(
+            "UPDATE test SET {} WHERE {} RETURNING _record",
+            set.join(", "),
+            condition.text(&mut values)
+        );
+        self.records(&sql, values)
     }
 
     fn try_take(&mut self, action: &Action) -> Result<Answer, Error> {
@@ -212,14 +215,17 @@ impl Speaker {
             }
             Action::Replace { key, data } => {
                 let record = Sql::Text(Value::Object(data.clone()).to_string());
-                self.found(self.run(
-                    "UPDATE test SET _record = ? WHERE id = ?",
-                    vec![record, Sql::from_json(key)],
-                )?)?
+                let sql = "UPDATE test SET _record = ? WHERE id = ?";
+                match self.run(sql, vec![record, Sql::from_json(key)])?.changes {
+                    0 => return Err(not_found()),
+                    changes => Answer::Number(changes),
+                }
             }
             Action::Update { key, changes, expected_version: None } => {
-                let changes = self.update(&Condition::Key(key), changes)?;
-                self.found(tandem_sql::Output { changes, ..tandem_sql::Output::default() })?
+                match self.update(&Condition::Key(key), changes)?.pop() {
+                    Some(record) => Answer::Record(record),
+                    None => return Err(not_found()),
+                }
             }
             Action::Update { key, changes, expected_version: Some(version) } => {
                 let update =
@@ -234,7 +240,7 @@ impl Speaker {
                 Answer::Done
             }
             Action::UpdateMany { filter, changes } => {
-                Answer::Number(self.update(&Condition::Filter(filter), changes)?)
+                Answer::Number(self.update(&Condition::Filter(filter), changes)?.len() as u64)
             }
             Action::DeleteMany(filter) => {
                 let mut values = Vec::new();
@@ -246,15 +252,12 @@ impl Speaker {
             other => Answer::failed("NOT A STEP OF THIS DOOR", format!("{other:?}")),
         })
     }
+}
 
-    /// An update of a record that is not there changes nothing; the record API
-    /// calls that an error.
-    fn found(&self, answer: tandem_sql::Output) -> Result<Answer, Error> {
-        if answer.changes == 0 {
-            return Err(Error::new(tandem::Code::NotFound, "No record has that key"));
-        }
-        Ok(Answer::Number(answer.changes))
-    }
+/// An update of a record that is not there changes nothing; the record API calls that
+/// an error.
+fn not_found() -> Error {
+    Error::new(tandem::Code::NotFound, "No record has that key")
 }
 
 impl Connection for Speaker {

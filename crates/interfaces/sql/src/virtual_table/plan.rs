@@ -57,15 +57,14 @@ pub(crate) fn choose(shared: &Shared, table: &Table, info: &mut IndexInfo) -> Re
     };
     let mut query = Query::new(&*table.name);
     query.filter = guess(&offered)?;
-    let plain =
-        Query { limit: wanted, ..query.clone() }.sort_json(&json!([table.bucket.key_field]))?;
-    let mut chosen = ask(shared, &plain)?;
+    let plain = Query { limit: wanted, ..query.clone() };
+    let mut chosen = ask(shared, &plain, true)?;
     let mut sort = natural(table, &chosen);
     let asked = order(table, info);
     let mut consumed = false;
     if let Some(asked) = asked.filter(|asked| !asked.is_empty()) {
         let ordered = Query { limit: wanted, ..query }.sort_json(&json!(asked))?;
-        let forecast = ask(shared, &ordered)?;
+        let forecast = ask(shared, &ordered, false)?;
         // What SQLite would have to do to sort, in rows passed.
         let sorting = chosen.rows * (chosen.rows.max(2.0)).log2() * 0.2;
         if forecast.is_ordered && forecast.cost <= chosen.cost + sorting {
@@ -134,8 +133,8 @@ fn natural(table: &Table, chosen: &Forecast) -> Vec<String> {
     index.map_or_else(|| vec![table.bucket.key_field.clone()], |index| index.fields.clone())
 }
 
-fn ask(shared: &Shared, query: &Query) -> Result<Forecast> {
-    shared.transaction()?.statement(|records, tx| forecast(records, tx, query))
+fn ask(shared: &Shared, query: &Query, any_order: bool) -> Result<Forecast> {
+    shared.transaction()?.statement(|records, tx| forecast(records, tx, query, any_order))
 }
 
 /// The conditions that can narrow a read.
