@@ -366,8 +366,28 @@ mod tests {
     struct Slow {
         decided: AtomicU64,
         groups: Mutex<Vec<usize>>,
-        open: Mutex<bool>,
+        gate: Mutex<Gate>,
         changed: Condvar,
+    }
+
+    #[derive(Default)]
+    struct Gate {
+        writes_go_on: bool,
+        decisions_wait: bool,
+    }
+
+    impl Slow {
+        fn wait_while(&self, waits: impl Fn(&Gate) -> bool) {
+            let mut gate = self.gate.lock().unwrap();
+            while waits(&gate) {
+                gate = self.changed.wait(gate).unwrap();
+            }
+        }
+
+        fn set(&self, change: impl FnOnce(&mut Gate)) {
+            change(&mut self.gate.lock().unwrap());
+            self.changed.notify_all();
+        }
     }
 
     impl Stages for Slow {
@@ -378,6 +398,7 @@ mod tests {
         fn decide(&self, group: &mut Vec<u64>, requests: Vec<u64>) {
             assert!(!requests.is_empty(), "there is something to decide");
             self.decided.fetch_add(requests.len() as u64, Ordering::SeqCst);
+            self.wait_while(|gate| gate.decisions_wait);
             group.extend(requests);
         }
 
@@ -385,10 +406,7 @@ mod tests {
 
         fn write(&self, group: Vec<u64>) -> Vec<Option<u64>> {
             self.groups.lock().unwrap().push(group.len());
-            let mut open = self.open.lock().unwrap();
-            while !*open {
-                open = self.changed.wait(open).unwrap();
-            }
+            self.wait_while(|gate| !gate.writes_go_on);
             group.into_iter().map(Some).collect()
         }
 
@@ -428,8 +446,7 @@ mod tests {
                 states.push(state());
                 under_way.push(pipeline.under_way() as u64);
             }
-            *slow.open.lock().unwrap() = true;
-            slow.changed.notify_all();
+            slow.set(|gate| gate.writes_go_on = true);
         });
         // Looked at now: a failure before would leave the writer waiting.
         assert!(under_way.into_iter().eq(2..=arrivals + 1), "each until it is answered");
@@ -452,6 +469,38 @@ mod tests {
         ];
         assert_eq!(states, expected);
         assert_eq!(groups, [1, 7], "what had arrived goes with the group");
+    }
+
+    #[test]
+    fn what_arrives_while_a_leader_decides_is_decided_next_if_it_is_worth_it() {
+        for (arrivals, expected) in [(3, (2, 3)), (4, (6, 0)), (5, (7, 0))] {
+            let (pipeline, slow) = (&Pipeline::new(8), &Slow::default());
+            let decided = || slow.decided.load(Ordering::SeqCst);
+            let until = |there: &dyn Fn() -> bool| {
+                while !there() {
+                    std::thread::yield_now();
+                }
+            };
+            let found = std::thread::scope(|scope| {
+                let submit = |request| {
+                    scope.spawn(move || assert_eq!(pipeline.submit(slow, request), Some(request)));
+                };
+                submit(0);
+                until(&|| !slow.groups.lock().unwrap().is_empty());
+                slow.set(|gate| gate.decisions_wait = true);
+                submit(1);
+                until(&|| decided() == 2);
+                (2..2 + arrivals).for_each(submit);
+                until(&|| pipeline.lock().waiting.len() as u64 == arrivals);
+                slow.set(|gate| gate.decisions_wait = false);
+                // It sleeps until the first group is written, or more arrive.
+                until(&|| pipeline.lock().parked);
+                let found = (decided(), pipeline.lock().waiting.len());
+                slow.set(|gate| gate.writes_go_on = true);
+                found
+            });
+            assert_eq!(found, expected, "{arrivals}");
+        }
     }
 
     #[test]
