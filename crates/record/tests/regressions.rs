@@ -7,7 +7,7 @@ mod support;
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{Bench, fields};
 use tandem_base::{Clock, Code};
 use tandem_record::{BuildStep, IndexState, Records};
@@ -188,22 +188,23 @@ fn g9_a_build_that_meets_a_record_that_cannot_be_indexed_fails_and_leaves_nothin
 
 /// Two records have one value, and the build of a unique index has passed the
 /// first of them. What takes the value from the second must not take its entry
-/// from the first: the simulation found the index without it.
+/// from the first: the simulation found the index without it. What takes the value
+/// from the first takes the entry, which would stand in the way of the second.
 #[test]
 fn g3_a_unique_build_keeps_the_entry_of_a_record_whose_twin_goes() {
-    type Leave = fn(&Records, &mut Transaction) -> tandem_base::Result<()>;
+    type Leave = fn(&Records, &mut Transaction, &Value) -> tandem_base::Result<()>;
     let ways: [Leave; 3] = [
-        |records, tx| {
+        |records, tx, id| {
             let other = fields(json!({ "g": 8 }));
-            records.update(tx, "t", &json!(2), &other, None).map(drop)
+            records.update(tx, "t", id, &other, None).map(drop)
         },
-        |records, tx| records.delete(tx, "t", &json!(2), None).map(drop),
-        |records, tx| {
-            records.delete(tx, "t", &json!(2), None)?;
-            records.insert(tx, "t", fields(json!({ "id": 2, "g": 9 }))).map(drop)
+        |records, tx, id| records.delete(tx, "t", id, None).map(drop),
+        |records, tx, id| {
+            records.delete(tx, "t", id, None)?;
+            records.insert(tx, "t", fields(json!({ "id": id, "g": 9 }))).map(drop)
         },
     ];
-    for leave in ways {
+    for (leave, gone) in ways.iter().flat_map(|leave| [(leave, 1), (leave, 2)]) {
         let bench = plain();
         for (id, g) in [(1, 7), (2, 7), (3, 3)] {
             bench.insert("t", json!({ "id": id, "g": g })).unwrap();
@@ -216,7 +217,7 @@ fn g3_a_unique_build_keeps_the_entry_of_a_record_whose_twin_goes() {
         let (_, index) = bench.records.unfinished_builds(&*view).unwrap().remove(0);
         let step = || bench.records.build_step(&*bench.coordination, index, 1).unwrap();
         assert!(matches!(step(), BuildStep::Building { rows: 1 }));
-        bench.run(leave).unwrap();
+        bench.run(|records, tx| leave(records, tx, &json!(gone))).unwrap();
         while !matches!(step(), BuildStep::Done) {}
         bench.check_clean();
         let twin = bench.insert("t", json!({ "id": 4, "g": 7 })).unwrap_err();

@@ -4,7 +4,8 @@
 //! u8 format=2 | u64 timestamp ms | number changes | change*
 //! change: name | bytes key | u8 kind | rows
 //! name:   bytes, empty = the bucket of the change before
-//! rows:   kind 1 insert: bytes after
+//! rows:   kind 0:        no row before nor after
+//!         kind 1 insert: bytes after
 //!         kind 2 delete: bytes before
 //!         kind 3 update: bytes after | what `before` differs by
 //! bytes:  number length | …
@@ -213,12 +214,14 @@ mod tests {
             after: Some(Bytes::from_static(after)),
         };
         commit.changes.push(update("logs", b"one row", b"new row"));
+        commit.changes.push(Change { before: None, after: None, ..commit.changes[0].clone() });
         let expected = [
-            &[2, 4, 3, 2, 1, 0, 0, 0, 0, 3][..],
+            &[2, 4, 3, 2, 1, 0, 0, 0, 0, 4][..],
             b"\x05users\x02k1\x01\x03row",
             b"\x04logs\x02k2\x02\x00",
             // The bucket of the change before; the end that the rows have in common.
             b"\x00\x02k3\x03\x07new row\x07\x04\x00\x03one",
+            b"\x05users\x02k1\x00",
         ];
         assert_eq!(commit.encode(), expected.concat());
         assert_eq!(Commit::decode(7, commit.encode()).unwrap(), commit);

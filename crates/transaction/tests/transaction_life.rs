@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use support::{Store, commit, get, key, ms, put};
 use tandem_base::{Code, Error};
-use tandem_storage::KeyRange;
+use tandem_storage::{Direction, Durability, KeyRange};
 use tandem_transaction::{
     CommitOptions, Coordination, IndexDelta, Isolation, Read, Transaction, TransactionLimits,
     TransactionOptions,
@@ -42,6 +42,26 @@ fn a_single_read_is_registered_nowhere_and_sees_the_newest_state() {
     assert!(read.is_open() && read.is_read_only());
     assert_eq!(get(&mut read, 1).unwrap().as_deref(), Some("a"));
     assert_eq!(put(&mut read, 1, None).unwrap_err().code(), Code::ReadOnly);
+}
+
+#[test]
+fn a_read_at_hand_answers_what_is_in_memory_or_says_that_it_fell_short() {
+    let store = Store::new();
+    let long = "x".repeat((64 << 10) + 1);
+    store.put(&[(1, Some("a")), (2, Some(&long)), (3, Some(&long[1..]))]);
+    let at_hand = || Transaction::read_at_hand(store.coordination.clone()).unwrap();
+    let mut read = at_hand();
+    assert_eq!((read.id(), read.view().revision()), (0, 1));
+    assert_eq!(get(&mut read, 1).unwrap().as_deref(), Some("a"));
+    assert_eq!(get(&mut read, 3).unwrap().as_deref(), Some(&long[1..]));
+    assert!(!read.fell_short());
+    assert!(get(&mut read, 2).is_err() && read.fell_short(), "that much takes its time");
+    assert!(get(&mut read, 1).is_ok() && read.fell_short(), "once is enough");
+    let read = at_hand();
+    assert!(read.scan(&KeyRange::all(), Direction::Forward).next().unwrap().is_err());
+    assert!(read.fell_short(), "nobody knows where a range lies");
+    let mut read = Transaction::read(store.coordination.clone()).unwrap();
+    assert!(get(&mut read, 2).is_ok() && !read.fell_short());
 }
 
 #[test]
@@ -228,6 +248,20 @@ fn a_commit_without_writes_takes_no_revision_unless_it_has_a_name() {
     let replayed = store.coordination.replay(b"name").unwrap().unwrap();
     assert_eq!(replayed.revision, 2);
     assert!(store.coordination.replay(b"other").unwrap().is_none());
+}
+
+/// The crate's own tests reserve fewer revisions, so that they see the reserve used up.
+#[test]
+fn one_in_very_many_buffered_commits_is_synced() {
+    let store = Store::new();
+    for n in 0..200 {
+        let mut tx = store.begin(Isolation::ReadCommitted);
+        put(&mut tx, n, Some("a")).unwrap();
+        let durability = Some(Durability::Buffered);
+        tx.commit(CommitOptions { durability, ..CommitOptions::default() }).unwrap();
+    }
+    let timings = store.coordination.statistics().timings();
+    assert_eq!((timings.sync_time.count(), timings.buffered_write_time.count()), (1, 199));
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub(super) trait Stages {
     /// A group on its way.
     type Group: Default;
 
-    /// Takes more requests into the group.
+    /// Takes more requests, at least one, into the group.
     fn decide(&self, group: &mut Self::Group, requests: Vec<Self::Request>);
 
     /// The group is complete, and the one before it is written: from now on
@@ -286,6 +286,49 @@ mod tests {
         assert_eq!(pipeline.submit(&stages, 2), Some((2, 1)));
     }
 
+    /// Panics where it is told to, and counts the groups that are written.
+    struct Failing {
+        in_decide: bool,
+        in_seal: bool,
+        written: AtomicU64,
+    }
+
+    impl Stages for Failing {
+        type Request = ();
+        type Answer = bool;
+        type Group = usize;
+
+        fn decide(&self, group: &mut usize, requests: Vec<()>) {
+            *group += requests.len();
+            assert!(!self.in_decide, "on purpose");
+        }
+
+        fn seal(&self, _: &mut usize) {
+            assert!(!self.in_seal, "on purpose");
+        }
+
+        fn write(&self, group: usize) -> Vec<bool> {
+            self.written.fetch_add(1, Ordering::SeqCst);
+            vec![true; group]
+        }
+
+        fn failure(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn g1_a_group_in_which_something_panicked_is_not_written() {
+        for (in_decide, in_seal) in [(false, false), (true, false), (false, true)] {
+            let stages = Failing { in_decide, in_seal, written: AtomicU64::new(0) };
+            let pipeline = Pipeline::new(8);
+            let whole = !in_decide && !in_seal;
+            assert_eq!(pipeline.submit(&stages, ()), whole);
+            assert_eq!(stages.written.load(Ordering::SeqCst), u64::from(whole));
+            assert_eq!(pipeline.under_way(), 0, "its members are answered all the same");
+        }
+    }
+
     /// Panics in every write, and looks whether anybody else could write when
     /// that is reported.
     #[derive(Default)]
@@ -323,8 +366,28 @@ mod tests {
     struct Slow {
         decided: AtomicU64,
         groups: Mutex<Vec<usize>>,
-        open: Mutex<bool>,
+        gate: Mutex<Gate>,
         changed: Condvar,
+    }
+
+    #[derive(Default)]
+    struct Gate {
+        writes_go_on: bool,
+        decisions_wait: bool,
+    }
+
+    impl Slow {
+        fn wait_while(&self, waits: impl Fn(&Gate) -> bool) {
+            let mut gate = self.gate.lock().unwrap();
+            while waits(&gate) {
+                gate = self.changed.wait(gate).unwrap();
+            }
+        }
+
+        fn set(&self, change: impl FnOnce(&mut Gate)) {
+            change(&mut self.gate.lock().unwrap());
+            self.changed.notify_all();
+        }
     }
 
     impl Stages for Slow {
@@ -333,7 +396,9 @@ mod tests {
         type Group = Vec<u64>;
 
         fn decide(&self, group: &mut Vec<u64>, requests: Vec<u64>) {
+            assert!(!requests.is_empty(), "there is something to decide");
             self.decided.fetch_add(requests.len() as u64, Ordering::SeqCst);
+            self.wait_while(|gate| gate.decisions_wait);
             group.extend(requests);
         }
 
@@ -341,10 +406,7 @@ mod tests {
 
         fn write(&self, group: Vec<u64>) -> Vec<Option<u64>> {
             self.groups.lock().unwrap().push(group.len());
-            let mut open = self.open.lock().unwrap();
-            while !*open {
-                open = self.changed.wait(open).unwrap();
-            }
+            self.wait_while(|gate| !gate.writes_go_on);
             group.into_iter().map(Some).collect()
         }
 
@@ -362,7 +424,7 @@ mod tests {
             let queue = pipeline.lock();
             (slow.decided.load(Ordering::SeqCst), queue.waiting.len() as u64, queue.parked)
         };
-        let mut states = Vec::new();
+        let (mut states, mut under_way) = (Vec::new(), Vec::new());
         std::thread::scope(|scope| {
             let submit = |request| {
                 scope.spawn(move || assert_eq!(pipeline.submit(slow, request), Some(request)));
@@ -382,10 +444,13 @@ mod tests {
                     std::thread::yield_now();
                 }
                 states.push(state());
+                under_way.push(pipeline.under_way() as u64);
             }
-            *slow.open.lock().unwrap() = true;
-            slow.changed.notify_all();
+            slow.set(|gate| gate.writes_go_on = true);
         });
+        // Looked at now: a failure before would leave the writer waiting.
+        assert!(under_way.into_iter().eq(2..=arrivals + 1), "each until it is answered");
+        assert_eq!(pipeline.under_way(), 0, "all are answered");
         let groups = slow.groups.lock().unwrap().clone();
         (states, groups)
     }
@@ -404,6 +469,38 @@ mod tests {
         ];
         assert_eq!(states, expected);
         assert_eq!(groups, [1, 7], "what had arrived goes with the group");
+    }
+
+    #[test]
+    fn what_arrives_while_a_leader_decides_is_decided_next_if_it_is_worth_it() {
+        for (arrivals, expected) in [(3, (2, 3)), (4, (6, 0)), (5, (7, 0))] {
+            let (pipeline, slow) = (&Pipeline::new(8), &Slow::default());
+            let decided = || slow.decided.load(Ordering::SeqCst);
+            let until = |there: &dyn Fn() -> bool| {
+                while !there() {
+                    std::thread::yield_now();
+                }
+            };
+            let found = std::thread::scope(|scope| {
+                let submit = |request| {
+                    scope.spawn(move || assert_eq!(pipeline.submit(slow, request), Some(request)));
+                };
+                submit(0);
+                until(&|| !slow.groups.lock().unwrap().is_empty());
+                slow.set(|gate| gate.decisions_wait = true);
+                submit(1);
+                until(&|| decided() == 2);
+                (2..2 + arrivals).for_each(submit);
+                until(&|| pipeline.lock().waiting.len() as u64 == arrivals);
+                slow.set(|gate| gate.decisions_wait = false);
+                // It sleeps until the first group is written, or more arrive.
+                until(&|| pipeline.lock().parked);
+                let found = (decided(), pipeline.lock().waiting.len());
+                slow.set(|gate| gate.writes_go_on = true);
+                found
+            });
+            assert_eq!(found, expected, "{arrivals}");
+        }
     }
 
     #[test]

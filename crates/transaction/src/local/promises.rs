@@ -52,9 +52,17 @@ fn open(storage: &Arc<MemoryStorage>) -> LocalCoordinator {
 }
 
 fn open_within(storage: &Arc<MemoryStorage>, limits: TransactionLimits) -> LocalCoordinator {
+    open_deriving(storage, Arc::new(Plain), limits)
+}
+
+fn open_deriving(
+    storage: &Arc<MemoryStorage>,
+    derive: Arc<dyn Derive>,
+    limits: TransactionLimits,
+) -> LocalCoordinator {
     LocalCoordinator::open(
         storage.clone(),
-        Arc::new(Plain),
+        derive,
         Arc::new(Nobody),
         Environment::simulated(1).0,
         limits,
@@ -347,20 +355,25 @@ fn g2_g8_revisions_that_buffered_commits_may_have_had_are_not_used_again() {
 fn g2_background_work_is_as_durable_as_the_store_once_it_takes_a_revision() {
     for (with_change, synced) in [(false, 0), (true, 1)] {
         let (_, coordinator) = store();
+        let durability = Some(Durability::Buffered);
+        let buffered = || CommitOptions { durability, idempotency: None };
+        // Reserves revisions, so that nothing else has to be synced for that.
+        let mut first = fresh(&coordinator).put(9, value("a"));
+        first.options = buffered();
+        first.commit(&coordinator).unwrap();
         let work = Work::Maintenance(Box::new(move |_, _| {
             let (bucket, key, after) = (Arc::from("rows"), key(1), value("a"));
             let change = Change { bucket, key: key.clone(), before: None, after: after.clone() };
             let changes = if with_change { vec![change] } else { Vec::new() };
             Ok(Derived { writes: vec![(key, after)], changes, record_changes: 0 })
         }));
-        let durability = Some(Durability::Buffered);
-        let options = CommitOptions { durability, idempotency: None };
+        let options = buffered();
         let receipt = coordinator.commit(CommitRequest { work, options }).unwrap();
-        assert_eq!(receipt.revision, synced);
+        assert_eq!(receipt.revision, 1 + synced);
         assert_eq!(coordinator.view().unwrap().get(&key(1)).unwrap(), value("a"));
         let timings = coordinator.statistics().timings();
         let written = (timings.sync_time.count(), timings.buffered_write_time.count());
-        assert_eq!(written, (synced, 1 - synced));
+        assert_eq!(written, (1 + synced, 1 - synced));
     }
 }
 
@@ -381,6 +394,40 @@ fn a_commit_is_counted_by_what_became_of_it() {
     assert_eq!((counted.commits, counted.groups), (1, 1));
     let refused = (counted.write_conflicts, counted.read_conflicts, counted.constraint_conflicts);
     assert_eq!((refused, counted.too_old), ((1, 1, 1), 0));
+}
+
+/// Refuses whatever is to be committed.
+struct Refusing(Error);
+
+impl Derive for Refusing {
+    fn derive(&self, _: &dyn CommitState, _: &WriteSet, _: Stamp) -> Result<Derived> {
+        Err(self.0.clone())
+    }
+
+    fn conflict(&self, cause: ConflictCause, key: &[u8]) -> Error {
+        Plain.conflict(cause, key)
+    }
+}
+
+#[test]
+fn a_refusal_counts_as_a_conflict_of_constraints_if_running_again_may_help() {
+    let taken = Error::new(Code::Conflict, "another has taken it");
+    let refusals = [
+        (taken.clone(), 1),
+        (taken.with_retryable(false), 0),
+        (Error::new(Code::Deadlock, "run again for another reason"), 0),
+        (Error::new(Code::AlreadyExists, "it was there before"), 0),
+    ];
+    for (refusal, counted) in refusals {
+        let limits = TransactionLimits::default();
+        let storage = Arc::new(MemoryStorage::new());
+        let coordinator = open_deriving(&storage, Arc::new(Refusing(refusal.clone())), limits);
+        let refused = fresh(&coordinator).put(1, value("a")).commit(&coordinator).unwrap_err();
+        assert_eq!(refused.message(), refusal.message());
+        let counters = coordinator.statistics().snapshot();
+        assert_eq!((counters.constraint_conflicts, counters.commits), (counted, 0), "{refusal}");
+        assert_eq!(coordinator.view().unwrap().revision(), 0);
+    }
 }
 
 #[test]

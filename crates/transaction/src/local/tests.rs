@@ -168,10 +168,12 @@ fn two_groups(fails: bool) -> (LocalCoordinator, Arc<Announced>, Vec<Result<Rece
         }
         // Looked at later: a failure here would leave the writers waiting.
         let early = coordinator.view().unwrap().revision();
+        let under_way = coordinator.commits_under_way();
         storage.open(fails);
         let results = vec![first.join().unwrap(), second.join().unwrap()];
         let seen = refreshed.join().unwrap().map_or(0, |view| view.revision());
         assert_eq!(early, 0, "nothing is published early");
+        assert_eq!((under_way, coordinator.commits_under_way()), (2, 0));
         (results, seen)
     });
     (coordinator, announced, results, seen)
