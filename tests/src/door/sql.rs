@@ -84,6 +84,10 @@ impl Speaker {
         Ok(found.into_iter().next().map_or(Answer::Nothing, Answer::Record))
     }
 
+    fn done(&self, sql: &str) -> Result<Answer, Error> {
+        self.run(sql, Vec::new()).map(|_| Answer::Done)
+    }
+
     fn changed(&self, sql: &str, values: Vec<Sql>) -> Result<Answer, Error> {
         Ok(Answer::Number(self.run(sql, values)?.changes))
     }
@@ -147,13 +151,9 @@ impl Speaker {
                 }
                 Answer::Done
             }
-            Action::Savepoint(name) => {
-                self.changed(&format!("SAVEPOINT \"{name}\""), Vec::new())?
-            }
-            Action::RollbackTo(name) => {
-                self.changed(&format!("ROLLBACK TO \"{name}\""), Vec::new())?
-            }
-            Action::Release(name) => self.changed(&format!("RELEASE \"{name}\""), Vec::new())?,
+            Action::Savepoint(name) => self.done(&format!("SAVEPOINT \"{name}\""))?,
+            Action::RollbackTo(name) => self.done(&format!("ROLLBACK TO \"{name}\""))?,
+            Action::Release(name) => self.done(&format!("RELEASE \"{name}\""))?,
             Action::Lock { key, wait_ms } => {
                 let wait = wait_ms.map(Duration::from_millis);
                 let found = transaction.ok_or_else(missing)?.lock(BUCKET, key, wait)?;
@@ -192,7 +192,12 @@ impl Speaker {
                     .map(|row| Sql::Text(Value::Object(row.clone()).to_string()))
                     .collect();
                 let places = vec!["(?)"; rows.len()].join(", ");
-                self.changed(&format!("INSERT INTO test (_record) VALUES {places}"), values)?
+                let sql = format!("INSERT INTO test (_record) VALUES {places} RETURNING _record");
+                let mut inserted = self.records(&sql, values)?;
+                match rows.len() {
+                    1 => inserted.pop().map_or(Answer::Nothing, Answer::Record),
+                    _ => Answer::Records(inserted),
+                }
             }
             Action::Upsert(data) => {
                 let values = data.values().map(Sql::from_json).collect();
@@ -200,9 +205,9 @@ impl Speaker {
                 let set: Vec<String> =
                     names.iter().map(|name| format!("{name} = excluded.{name}")).collect();
                 let places = vec!["?"; names.len()].join(", ");
-                self.changed(
+                self.one(
                     &format!(
-                        "INSERT INTO test ({}) VALUES ({places}) ON CONFLICT (id) DO UPDATE SET {}",
+                        "INSERT INTO test ({}) VALUES ({places}) ON CONFLICT (id) DO UPDATE SET {} RETURNING _record",
                         names.join(", "),
                         set.join(", ")
                     ),
@@ -211,10 +216,10 @@ impl Speaker {
             }
             Action::Replace { key, data } => {
                 let record = Sql::Text(Value::Object(data.clone()).to_string());
-                let sql = "UPDATE test SET _record = ? WHERE id = ?";
-                match self.run(sql, vec![record, Sql::from_json(key)])?.changes {
-                    0 => return Err(not_found()),
-                    changes => Answer::Number(changes),
+                let sql = "UPDATE test SET _record = ? WHERE id = ? RETURNING _record";
+                match self.one(sql, vec![record, Sql::from_json(key)])? {
+                    Answer::Nothing => return Err(not_found()),
+                    record => record,
                 }
             }
             Action::Update { key, changes, expected_version: None } => {
@@ -229,7 +234,8 @@ impl Speaker {
                 Answer::Record(self.by_record(update)?.to_json())
             }
             Action::Delete { key, expected_version: None } => {
-                self.changed("DELETE FROM test WHERE id = ?", vec![Sql::from_json(key)])?
+                self.run("DELETE FROM test WHERE id = ?", vec![Sql::from_json(key)])?;
+                Answer::Done
             }
             Action::Delete { key, expected_version: Some(version) } => {
                 self.by_record(|bucket| bucket.delete_if(key, *version))?;
