@@ -20,7 +20,7 @@ fn cut(recorded: tandem::Result<Recorded>, plan: Plan) -> Counts {
 fn g1_g2_g3_every_cut_of_a_journal_keeps_what_was_acknowledged() {
     let mut total = Counts::default();
     for name in ["life", "buffered", "index", "trim", "catalog"] {
-        let plan = Plan { recover_every: 200, ..Plan::default() };
+        let plan = Plan { recover_every: 1_000, ..Plan::default() };
         total += cut(Script::named(name).record(), plan);
     }
     println!("total: {total}");
@@ -31,7 +31,7 @@ fn g1_g2_g3_every_cut_of_a_journal_keeps_what_was_acknowledged() {
 fn g1_g2_g3_every_cut_of_tables_and_journals_keeps_what_was_acknowledged() {
     let mut total = Counts::default();
     for name in ["short over tables", "trim over tables"] {
-        let plan = Plan { recover_every: 200, ..Plan::default() };
+        let plan = Plan { recover_every: 400, ..Plan::default() };
         total += cut(Script::named(name).record(), plan);
     }
     println!("total: {total}");

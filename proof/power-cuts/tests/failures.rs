@@ -17,7 +17,7 @@ fn fine<T: std::fmt::Debug>(outcome: Result<T, Vec<String>>) -> T {
 
 #[test]
 fn g9_every_failing_system_call_is_a_coded_error_and_loses_nothing() {
-    for (name, step) in [("short", 5), ("short over tables", 11)] {
+    for (name, step) in [("short", 8), ("short over tables", 13)] {
         let script = Script::named(name);
         let ledger = script.record().expect("nothing fails without a fault").ledger;
         let Counts { struck, answered } = fine(fail_everywhere(script, &ledger, step));
