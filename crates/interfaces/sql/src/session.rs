@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use tandem::{CommitOptions, Isolation, Store, Transaction, TransactionOptions};
 use tandem_base::{Code, Error, Result};
 
@@ -167,6 +168,7 @@ impl Session {
             stopped.is_set() || deadline != 0 && clock.monotonic() >= Duration::from_nanos(deadline)
         };
         sqlite.progress_handler(1_000, Some(is_over)).map_err(started)?;
+        sqlite.authorizer(Some(authorized)).map_err(started)?;
         virtual_table::register(&sqlite, &shared)?;
         Ok(Self {
             store: store.clone(),
@@ -199,8 +201,9 @@ impl Session {
         &self.options
     }
 
-    /// The open transaction, to be used with the record API too. Committing it or
-    /// rolling it back there ends it here as well.
+    /// The open transaction, to be used with the record API too. When it is finished
+    /// or cancelled there, statements here answer `TRANSACTION_NOT_FOUND` until
+    /// `ROLLBACK`: none that was meant to be part of it commits on its own.
     #[must_use]
     pub fn transaction(&self) -> Option<Arc<Transaction>> {
         self.open().as_ref().map(|open| open.transaction.clone())
@@ -470,6 +473,34 @@ impl Session {
         // An error that SQLite has not handed on belongs to nobody.
         let _ = self.shared.take_failure();
         answer
+    }
+}
+
+/// What SQLite may compile, whatever it was asked for: nothing that reaches a file or
+/// changes a setting. Settings are changed while a PRAGMA is compiled, some of
+/// them (the limits of the heap) those of the whole process.
+fn authorized(context: AuthContext<'_>) -> Authorization {
+    const TELLING: [&str; 13] = [
+        "collation_list",
+        "compile_options",
+        "database_list",
+        "foreign_key_list",
+        "function_list",
+        "index_info",
+        "index_list",
+        "index_xinfo",
+        "module_list",
+        "pragma_list",
+        "table_info",
+        "table_list",
+        "table_xinfo",
+    ];
+    match context.action {
+        AuthAction::Pragma { pragma_name, .. } if !TELLING.contains(&pragma_name) => {
+            Authorization::Deny
+        }
+        AuthAction::Attach { .. } | AuthAction::Detach { .. } => Authorization::Deny,
+        _ => Authorization::Allow,
     }
 }
 

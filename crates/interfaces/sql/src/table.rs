@@ -18,11 +18,14 @@
 use std::sync::Arc;
 
 use serde_json::Value as Json;
+use tandem_base::Result;
 use tandem_record::catalog::Bucket;
 use tandem_record::row::Row;
 use tandem_record::schema::{FieldType, Generated};
 
+use crate::output::sql_error;
 use crate::value::Value;
+use crate::write::integral;
 
 /// What a column's values are: SQLite's affinities, checked as in STRICT tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +96,10 @@ impl Affinity {
             Self::Date => Some("date"),
             Self::Json | Self::Any => None,
         }
+    }
+
+    pub(crate) fn is_numeric(self) -> bool {
+        matches!(self, Self::Integer | Self::Real | Self::Numeric)
     }
 
     fn default_name(self) -> &'static str {
@@ -291,9 +298,23 @@ impl Table {
         }
     }
 
-    /// The row number of `row`.
+    /// The row number of `row`; 0 if it has none.
     pub(crate) fn rowid(&self, row: &Row) -> i64 {
-        row.field(&self.bucket.key_field).and_then(|key| key.as_i64()).unwrap_or_default()
+        row.field(&self.bucket.key_field).and_then(|key| integral(&key)).unwrap_or_default()
+    }
+
+    /// The row number of `row`, for whoever finds rows by it.
+    ///
+    /// # Errors
+    /// `SQL_ERROR`: its key is none. The record API takes any number for one, and
+    /// SQLite takes two rows of one row number for one row.
+    pub(crate) fn row_number(&self, row: &Row) -> Result<i64> {
+        let key = row.field(&self.bucket.key_field).unwrap_or_default();
+        integral(&key).ok_or_else(|| {
+            sql_error("A record's key is not an integer, so it has no row number")
+                .with("bucket", &*self.name)
+                .with("key", key)
+        })
     }
 }
 

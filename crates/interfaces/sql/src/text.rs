@@ -131,12 +131,14 @@ fn is_control(keyword: Keyword) -> bool {
 /// assert!(tandem_sql::seems_to_read(" select 1"));
 /// assert!(tandem_sql::seems_to_read("WITH a AS (SELECT 1) SELECT * FROM a"));
 /// assert!(!tandem_sql::seems_to_read("WITH a AS (SELECT 1) DELETE FROM b"));
+/// assert!(!tandem_sql::seems_to_read("/* select */ DELETE FROM b"));
 /// ```
 #[must_use]
 pub fn seems_to_read(sql: &str) -> bool {
-    let mut words = sql.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    // What a comment says before it is not the statement's word.
+    let mut words = sql.trim_start().split(|c: char| !(c.is_alphanumeric() || c == '_'));
     let is_among = |word: &str, known: &[&str]| known.iter().any(|k| word.eq_ignore_ascii_case(k));
-    let first = words.find(|word| !word.is_empty()).unwrap_or_default();
+    let first = words.next().unwrap_or_default();
     is_among(first, &["select", "values", "explain", "pragma"])
         || is_among(first, &["with"])
             && !words.any(|word| is_among(word, &["insert", "update", "delete", "replace"]))
@@ -177,7 +179,8 @@ fn kind(tokens: &[TokenWithSpan], lines: &Lines<'_>) -> Result<Kind> {
         _ => Keyword::NoKeyword,
     };
     match keyword(0) {
-        Keyword::SELECT | Keyword::VALUES | Keyword::EXPLAIN => return Ok(Kind::Read),
+        Keyword::SELECT | Keyword::VALUES => return Ok(Kind::Read),
+        Keyword::EXPLAIN => return explain(&words),
         Keyword::PRAGMA => return pragma(&words),
         word if is_control(word) => return Control::parse(&words).map(Kind::Control),
         Keyword::WITH if !with_writes(&words) => return Ok(Kind::Read),
@@ -222,6 +225,22 @@ fn refuse_by_name(words: &[&Token]) -> Result<()> {
             Err(sql_error(format!("{verb} {what} is not supported")))
         }
         _ => Ok(()),
+    }
+}
+
+/// `EXPLAIN [QUERY PLAN]` of what reads. SQLite carries out some statements while it
+/// compiles them (PRAGMA), so to explain those is to run them; and it has no plan
+/// for what Tandem carries out.
+fn explain(words: &[&Token]) -> Result<Kind> {
+    let word = |at: usize| match words.get(at) {
+        Some(Token::Word(word)) => word.value.to_ascii_uppercase(),
+        other => other.map(ToString::to_string).unwrap_or_default(),
+    };
+    let rest = if word(1) == "QUERY" && word(2) == "PLAN" { 3 } else { 1 };
+    match word(rest).as_str() {
+        "SELECT" | "VALUES" => Ok(Kind::Read),
+        "WITH" if !with_writes(&words[rest..]) => Ok(Kind::Read),
+        other => Err(sql_error(format!("EXPLAIN of {other} is not supported"))),
     }
 }
 

@@ -118,6 +118,9 @@ pub(crate) fn equals(affinity: Affinity, value: &Value) -> Option<Vec<Json>> {
         (_, Value::Null | Value::Blob(_)) => Some(Vec::new()),
         (Integer | Real | Numeric | Boolean, value) => {
             let Some(number) = as_number(value) else { return Some(Vec::new()) };
+            if affinity != Boolean && is_rounded(affinity, &number) {
+                return None;
+            }
             if affinity == Boolean {
                 let flag = if number == json!(1) || number == json!(1.0) {
                     json!(true)
@@ -130,6 +133,8 @@ pub(crate) fn equals(affinity: Affinity, value: &Value) -> Option<Vec<Json>> {
             }
             Some(vec![number])
         }
+        // An array or an object is shown as its text.
+        (Any, Value::Text(text)) if text.starts_with(['[', '{']) => None,
         (Text | Date | Any, Value::Text(text)) => Some(vec![json!(text)]),
         // The text may be of a number in another spelling.
         (Text, Value::Integer(_) | Value::Real(_)) => None,
@@ -168,6 +173,20 @@ pub(crate) fn as_number(value: &Value) -> Option<Json> {
     }
 }
 
+/// Whether SQLite may find a number equal that is stored otherwise: as a float a
+/// whole number beyond 2^53 is shown rounded, which is how one of a REAL column and
+/// one beyond 64 bits with a sign are shown.
+fn is_rounded(affinity: Affinity, number: &Json) -> bool {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    (affinity == Affinity::Real || !number.is_i64())
+        && number.as_f64().is_some_and(|real| real.abs() >= EXACT)
+}
+
+/// Whether it is a text that has nothing of a number.
+fn is_no_number(value: &Value) -> bool {
+    matches!(value, Value::Text(text) if !text.contains(|c: char| c.is_ascii_digit()))
+}
+
 fn within(affinity: Affinity, operator: Operator, value: &Value) -> Condition {
     use Affinity::{Date, Integer, Numeric, Real, Text};
     let upwards = matches!(operator, Operator::Greater | Operator::GreaterOrEqual);
@@ -176,9 +195,11 @@ fn within(affinity: Affinity, operator: Operator, value: &Value) -> Condition {
         (_, Value::Null) => Condition::Nothing,
         (Integer | Real | Numeric, Value::Integer(_) | Value::Real(_) | Value::Text(_)) => {
             match as_number(value) {
+                Some(number) if is_rounded(affinity, &number) => Condition::Everything,
                 Some(number) => range(number),
-                // Every number is less than any text; an infinity is left to SQLite.
-                None if upwards && matches!(value, Value::Text(_)) => Condition::Nothing,
+                // Every number is less than any text that is none; an infinity, in
+                // digits too, is left to SQLite.
+                None if upwards && is_no_number(value) => Condition::Nothing,
                 None => Condition::Everything,
             }
         }
@@ -192,7 +213,8 @@ fn within(affinity: Affinity, operator: Operator, value: &Value) -> Condition {
 /// in any case lies between the prefix in capitals and in small letters.
 fn like(pattern: &Value) -> Condition {
     let Value::Text(pattern) = pattern else { return Condition::Everything };
-    let prefix: String = pattern.chars().take_while(|c| !matches!(c, '%' | '_')).collect();
+    // To SQLite a pattern ends at a NUL.
+    let prefix: String = pattern.chars().take_while(|c| !matches!(c, '%' | '_' | '\0')).collect();
     if prefix.is_empty() {
         return Condition::Everything;
     }
@@ -201,12 +223,28 @@ fn like(pattern: &Value) -> Condition {
     if upper == lower {
         return Condition::Filter(json!({ "$startsWith": prefix }));
     }
-    Condition::Filter(json!({ "$gte": upper, "$lte": format!("{lower}{}", char::MAX) }))
+    match after_prefix(&lower) {
+        Some(after) => Condition::Filter(json!({ "$gte": upper, "$lt": after })),
+        None => Condition::Filter(json!({ "$gte": upper })),
+    }
+}
+
+/// The least text that is greater than all that begin with `prefix`.
+fn after_prefix(prefix: &str) -> Option<String> {
+    let mut characters: Vec<char> = prefix.chars().collect();
+    while let Some(last) = characters.pop() {
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            characters.push(next);
+            return Some(characters.into_iter().collect());
+        }
+    }
+    None
 }
 
 fn glob(pattern: &Value) -> Condition {
     let Value::Text(pattern) = pattern else { return Condition::Everything };
-    let prefix: String = pattern.chars().take_while(|c| !matches!(c, '*' | '?' | '[')).collect();
+    let prefix: String =
+        pattern.chars().take_while(|c| !matches!(c, '*' | '?' | '[' | '\0')).collect();
     if prefix.is_empty() {
         return Condition::Everything;
     }

@@ -185,6 +185,8 @@ unsafe impl VTabCursor for Cursor {
     }
 
     fn rowid(&self) -> rusqlite::Result<i64> {
-        Ok(self.current.as_ref().map_or(0, |row| self.table.rowid(row)))
+        guarded(&self.shared, || {
+            self.current.as_ref().map_or(Ok(0), |row| self.table.row_number(row))
+        })
     }
 }

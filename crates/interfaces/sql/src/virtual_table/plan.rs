@@ -172,7 +172,9 @@ fn column(table: &Table, at: i32) -> Option<(&str, Affinity)> {
     match usize::try_from(at) {
         Ok(at) => {
             let column = table.columns.get(at)?;
-            Some((column.field()?, column.affinity))
+            // A filter takes such a name for a path.
+            let field = column.field().filter(|field| !field.contains('.'))?;
+            Some((field, column.affinity))
         }
         Err(_) => Some((&table.bucket.key_field, Affinity::Integer)),
     }

@@ -142,6 +142,13 @@ impl<'a> Writer<'a> {
             (Some(key), Some(record)) if self.table.columns[key].affinity == Affinity::Any => {
                 record
             }
+            // A whole number that is shown as a float may be shown rounded.
+            (Some(key), Some(record)) if self.table.columns[key].affinity.is_numeric() => {
+                let alias = quoted(&self.writing.alias);
+                let key = format!("{alias}.{}", quoted(&self.table.columns[key].name));
+                let record = format!("{alias}.{}", quoted(&record.name));
+                return format!("CASE typeof({key}) WHEN 'real' THEN {record} ELSE {key} END");
+            }
             (Some(key), _) => &self.table.columns[key],
             (None, _) => return format!("{}.rowid", quoted(&self.writing.alias)),
         };
@@ -154,7 +161,10 @@ impl<'a> Writer<'a> {
         match (affinity, value) {
             (Some(Affinity::Boolean), Value::Integer(integer)) => Json::Bool(*integer != 0),
             // SQL cannot tell true from 1 in a column of any type.
-            (Some(Affinity::Any), Value::Text(text)) if self.record_column().is_some() => {
+            (Some(affinity), Value::Text(text))
+                if (affinity == Affinity::Any || affinity.is_numeric())
+                    && self.record_column().is_some() =>
+            {
                 serde_json::from_str::<Fields>(text)
                     .ok()
                     .and_then(|mut fields| fields.shift_remove(&self.table.bucket.key_field))
