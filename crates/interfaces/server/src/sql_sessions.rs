@@ -28,6 +28,9 @@ use crate::config::SqlLimits;
 /// Idle sessions that are kept.
 const KEPT_SESSIONS: usize = 8;
 
+/// Memory of all of SQLite in this process.
+const HEAP_BYTES: u32 = 512 << 20;
+
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct SqlSessions {
@@ -44,6 +47,10 @@ impl SqlSessions {
             statement_time: Some(limits.statement_time),
             ..SessionOptions::default()
         };
+        // One row can be of any size before anybody could count it.
+        if let Err(error) = tandem_sql::bound_memory(HEAP_BYTES) {
+            tracing::warn!(%error, "SQL has no bound on its memory");
+        }
         let room = Arc::new(Semaphore::new(limits.max_sessions.min(Semaphore::MAX_PERMITS)));
         Self { options, room, idle: Mutex::default() }
     }

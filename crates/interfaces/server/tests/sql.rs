@@ -198,3 +198,17 @@ async fn many_sockets_share_few_sessions() {
     assert_eq!(counted, json!([[12]]));
     assert_clean(&server);
 }
+
+/// SQLite makes a row before anybody can count its bytes: of this one there would be
+/// 60 GB.
+#[tokio::test]
+async fn g10_a_row_that_no_memory_holds_is_refused() {
+    let server =
+        serve_json(json!({ "store": { "data": null, "buckets": { "items": items() } } })).await;
+    let mut a = Client::connect(&server).await;
+    let columns = vec!["zeroblob(60000000)"; 1_000].join(", ");
+    let refused = a.request("sql.execute", sql(&format!("SELECT {columns}"), Value::Null)).await;
+    assert_eq!(refused["code"], "LIMIT_EXCEEDED", "{refused}");
+    assert_eq!(rows(&mut a, "SELECT count(*) FROM items").await, json!([[0]]));
+    assert_clean(&server);
+}

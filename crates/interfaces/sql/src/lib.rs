@@ -37,6 +37,6 @@ pub use control::{Control, control};
 pub use output::{ColumnIndex, FromValue, Output, OutputColumn, Row};
 pub use parameters::Parameters;
 pub use schema::schema_of;
-pub use session::{Interrupt, Prepared, Session, SessionOptions};
+pub use session::{Interrupt, Prepared, Session, SessionOptions, bound_memory};
 pub use text::{is_complete, seems_to_read, split};
 pub use value::Value;

@@ -515,6 +515,17 @@ fn without_control(statements: &[Statement]) -> Result<&Statement> {
     }
 }
 
+/// Bounds the memory that SQLite takes for all sessions of this process, and for
+/// whatever else uses the SQLite that is built in here: a statement that asks for more
+/// answers `LIMIT_EXCEEDED`. For processes that run what others write.
+///
+/// # Errors
+/// `SQL_ERROR` when SQLite cannot be started.
+pub fn bound_memory(bytes: u32) -> Result<()> {
+    let set = || Connection::open_in_memory()?.pragma_update(None, "hard_heap_limit", bytes);
+    set().map_err(|error| crate::error::of(error, &Shared::default()))
+}
+
 fn read(scope: &Scope<'_>, statement: &Statement) -> Result<Output> {
     let (columns, rows) = scope.rows(&statement.text).map_err(|error| statement.placed(error))?;
     let rows = answered(&columns, rows);

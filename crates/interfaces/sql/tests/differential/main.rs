@@ -114,7 +114,10 @@ impl Story {
             *told.kinds.entry(kind.clone()).or_default() += 1;
             match kind.as_str() {
                 "SELECT" | "WITH" => {}
-                "INSERT" | "UPDATE" | "DELETE" => self.compare_tables(&tables),
+                // One that says OR ROLLBACK may have taken definitions back.
+                "INSERT" | "UPDATE" | "DELETE" if !sql.contains("OR ROLLBACK") => {
+                    self.compare_tables(&tables);
+                }
                 _ => {
                     tables = schema::tables(&self.sqlite);
                     self.compare_tables(&tables);
@@ -147,6 +150,9 @@ impl Story {
     }
 
     fn fail(&self, problem: &str) -> ! {
+        if let Some(Err(error)) = self.told.last().map(|sql| self.session.execute(sql, ())) {
+            eprintln!("once more: {error}");
+        }
         let last = self.told.len().saturating_sub(40);
         for sql in self.told[..last]
             .iter()
