@@ -22,7 +22,7 @@ use crate::virtual_table;
 use crate::write;
 
 /// How many texts a session keeps parsed.
-const KEPT_TEXTS: usize = 128;
+pub(crate) const KEPT_TEXTS: usize = 128;
 
 /// The longest text that is kept parsed: programs that build longer ones seldom
 /// build the same one again.
@@ -253,7 +253,9 @@ impl Session {
             return Err(sql_error("One statement that reads is expected"));
         };
         let parameters = parameters.into();
-        self.reading(&parameters, |scope| {
+        // Open for as long as `each` takes: registered, with a transaction's time limit.
+        let begin = || self.store.begin_with(&reading());
+        self.reading(&parameters, begin, |scope| {
             let mut row = Row { columns: Arc::default(), values: Vec::new() };
             scope.select(text, &mut |columns, values| {
                 if row.columns.is_empty() {
@@ -363,7 +365,10 @@ impl Session {
     fn run(&self, statement: &Statement, parameters: &Parameters) -> Result<Output> {
         match &statement.kind {
             Kind::Control(control) => self.control(control).map(|()| Output::default()),
-            Kind::Read => self.reading(parameters, |scope| read(scope, statement)),
+            Kind::Read => {
+                let begin = || self.store.begin_one_read();
+                self.reading(parameters, begin, |scope| read(scope, statement))
+            }
             Kind::Write(_) | Kind::Define(_) => self.writing(statement, parameters),
         }
     }
@@ -371,14 +376,12 @@ impl Session {
     fn reading<T>(
         &self,
         parameters: &Parameters,
+        begin: impl FnOnce() -> Result<Transaction>,
         work: impl FnOnce(&Scope<'_>) -> Result<T>,
     ) -> Result<T> {
         let transaction = match self.transaction() {
             Some(open) => open,
-            None => {
-                let options = TransactionOptions::new().isolation(Isolation::Snapshot).read_only();
-                Arc::new(self.store.begin_with(&options)?)
-            }
+            None => Arc::new(begin()?),
         };
         self.read_in(&transaction, parameters, work)
     }
@@ -482,6 +485,10 @@ fn without_control(statements: &[Statement]) -> Result<&Statement> {
         [statement] => Ok(statement),
         _ => Err(sql_error("One statement is expected")),
     }
+}
+
+fn reading() -> TransactionOptions {
+    TransactionOptions::new().isolation(Isolation::Snapshot).read_only()
 }
 
 fn read(scope: &Scope<'_>, statement: &Statement) -> Result<Output> {
