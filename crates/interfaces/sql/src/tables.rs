@@ -58,6 +58,7 @@ fn apply(sqlite: &Connection, shared: &Arc<Shared>, catalog: &Catalog) -> Result
         .collect();
     let run =
         |sql: &str| sqlite.execute_batch(sql).map_err(|error| crate::error::of(error, shared));
+    shared.columns().clear();
     if !stale.is_empty() {
         // A compiled statement would tell the columns of before.
         sqlite.flush_prepared_statement_cache();
