@@ -11,7 +11,7 @@ use tandem_base::{Error, Result};
 
 use crate::output::{OutputColumn, Row, sql_error};
 use crate::parameters::Parameters;
-use crate::session::{KEPT_TEXT_BYTES, SessionOptions};
+use crate::session::{KEPT_TEXT_BYTES, KEPT_TEXTS, SessionOptions};
 use crate::shared::Shared;
 use crate::table::Table;
 use crate::value::Value;
@@ -65,16 +65,33 @@ impl Scope<'_> {
     pub(crate) fn select(&self, sql: &str, each: &mut Each<'_>) -> Result<Arc<[OutputColumn]>> {
         if sql.len() <= KEPT_TEXT_BYTES {
             let mut statement = self.sqlite.prepare_cached(sql).map_err(|e| self.error(e))?;
-            self.step(&mut statement, each)
+            let columns = self.columns(sql, &statement);
+            self.step(&mut statement, columns, each)
         } else {
             let mut statement = self.sqlite.prepare(sql).map_err(|e| self.error(e))?;
-            self.step(&mut statement, each)
+            let columns = columns_of(&statement);
+            self.step(&mut statement, columns, each)
         }
+    }
+
+    /// The columns of a text that is kept compiled, which are kept with it.
+    fn columns(&self, sql: &str, statement: &rusqlite::Statement<'_>) -> Arc<[OutputColumn]> {
+        let mut kept = self.shared.columns();
+        if let Some(columns) = kept.get(sql) {
+            return columns.clone();
+        }
+        if kept.len() >= KEPT_TEXTS {
+            kept.clear();
+        }
+        let columns = columns_of(statement);
+        kept.insert(sql.to_owned(), columns.clone());
+        columns
     }
 
     fn step(
         &self,
         statement: &mut rusqlite::Statement<'_>,
+        columns: Arc<[OutputColumn]>,
         each: &mut Each<'_>,
     ) -> Result<Arc<[OutputColumn]>> {
         if !statement.readonly() {
@@ -84,16 +101,6 @@ impl Scope<'_> {
             let value = self.parameters.value(index, statement.parameter_name(index))?;
             statement.raw_bind_parameter(index, value).map_err(|error| self.error(error))?;
         }
-        let columns: Arc<[OutputColumn]> = statement
-            .columns()
-            .map(|column| OutputColumn {
-                name: column.name().to_owned(),
-                declared_type: column
-                    .decl_type()
-                    .filter(|text| !text.is_empty())
-                    .map(str::to_owned),
-            })
-            .collect();
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().map_err(|error| self.error(error))? {
             let values: Vec<Value> = (0..columns.len())
@@ -173,6 +180,14 @@ impl Scope<'_> {
     fn error(&self, error: rusqlite::Error) -> Error {
         crate::error::of(error, self.shared)
     }
+}
+
+fn columns_of(statement: &rusqlite::Statement<'_>) -> Arc<[OutputColumn]> {
+    let columns = statement.columns().map(|column| OutputColumn {
+        name: column.name().to_owned(),
+        declared_type: column.decl_type().filter(|text| !text.is_empty()).map(str::to_owned),
+    });
+    columns.collect()
 }
 
 fn no_value() -> Error {

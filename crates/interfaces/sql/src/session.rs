@@ -1,6 +1,6 @@
 //! A connection that speaks SQL.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,8 +22,11 @@ use crate::text::{self, Kind, Statement};
 use crate::virtual_table;
 use crate::write;
 
+/// After so many texts the tables are made anew.
+const TEXTS_OF_TABLES: u32 = 10_000;
+
 /// How many texts a session keeps parsed.
-const KEPT_TEXTS: usize = 128;
+pub(crate) const KEPT_TEXTS: usize = 128;
 
 /// The longest text that is kept parsed: programs that build longer ones seldom
 /// build the same one again.
@@ -93,6 +96,8 @@ pub struct Session {
     open: Mutex<Option<Open>>,
     known: RefCell<Known>,
     parsed: RefCell<HashMap<String, Arc<[Statement]>>>,
+    /// How many texts it was given since its tables were last made anew.
+    texts: Cell<u32>,
     /// When the running statement has to be over, in nanoseconds of the store's
     /// clock; 0 = never.
     deadline: Arc<AtomicU64>,
@@ -178,6 +183,7 @@ impl Session {
             open: Mutex::default(),
             known: RefCell::default(),
             parsed: RefCell::default(),
+            texts: Cell::default(),
             deadline,
             interrupt,
         })
@@ -256,7 +262,9 @@ impl Session {
             return Err(sql_error("One statement that reads is expected"));
         };
         let parameters = parameters.into();
-        self.reading(&parameters, |scope| {
+        // Open for as long as `each` takes: registered, with a transaction's time limit.
+        let begin = || self.store.begin_with(&reading());
+        self.reading(&parameters, begin, |scope| {
             let mut row = Row { columns: Arc::default(), values: Vec::new() };
             scope.select(text, &mut |columns, values| {
                 if row.columns.is_empty() {
@@ -352,6 +360,7 @@ impl Session {
             return Err(Error::limit("sqlBytes", max as u64, actual as u64));
         }
         let parsed: Arc<[Statement]> = text::statements(sql)?.into();
+        self.texts.set(self.texts.get().saturating_add(1));
         if sql.len() > KEPT_TEXT_BYTES {
             return Ok(parsed);
         }
@@ -366,7 +375,10 @@ impl Session {
     fn run(&self, statement: &Statement, parameters: &Parameters) -> Result<Output> {
         match &statement.kind {
             Kind::Control(control) => self.control(control).map(|()| Output::default()),
-            Kind::Read => self.reading(parameters, |scope| read(scope, statement)),
+            Kind::Read => {
+                let begin = || self.store.begin_one_read();
+                self.reading(parameters, begin, |scope| read(scope, statement))
+            }
             Kind::Write(_) | Kind::Define(_) => self.writing(statement, parameters),
         }
     }
@@ -374,14 +386,12 @@ impl Session {
     fn reading<T>(
         &self,
         parameters: &Parameters,
+        begin: impl FnOnce() -> Result<Transaction>,
         work: impl FnOnce(&Scope<'_>) -> Result<T>,
     ) -> Result<T> {
         let transaction = match self.transaction() {
             Some(open) => open,
-            None => {
-                let options = TransactionOptions::new().isolation(Isolation::Snapshot).read_only();
-                Arc::new(self.store.begin_with(&options)?)
-            }
+            None => Arc::new(begin()?),
         };
         self.read_in(&transaction, parameters, work)
     }
@@ -448,6 +458,12 @@ impl Session {
         work: impl FnOnce(&Scope<'_>) -> Result<T>,
     ) -> Result<T> {
         let _entered = self.shared.enter(transaction.clone());
+        // Tables keep each way in which they were ever read.
+        if self.texts.get() > TEXTS_OF_TABLES
+            && self.known.borrow_mut().forget(&self.sqlite, &self.shared)
+        {
+            self.texts.set(0);
+        }
         self.known.borrow_mut().update(&self.sqlite, &self.shared, transaction)?;
         let ends = self.options.statement_time.map_or(0, |time| {
             let ends = self.store.environment().clock.monotonic() + time;
@@ -524,6 +540,10 @@ fn without_control(statements: &[Statement]) -> Result<&Statement> {
 pub fn bound_memory(bytes: u32) -> Result<()> {
     let set = || Connection::open_in_memory()?.pragma_update(None, "hard_heap_limit", bytes);
     set().map_err(|error| crate::error::of(error, &Shared::default()))
+}
+
+fn reading() -> TransactionOptions {
+    TransactionOptions::new().isolation(Isolation::Snapshot).read_only()
 }
 
 fn read(scope: &Scope<'_>, statement: &Statement) -> Result<Output> {

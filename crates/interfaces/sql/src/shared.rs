@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tandem::Transaction;
 use tandem_base::{Code, Error, Result};
 
+use crate::output::OutputColumn;
 use crate::table::Table;
 
 /// See the [module](self). SQLite calls back on the thread that runs a statement,
@@ -17,6 +18,9 @@ pub(crate) struct Shared {
     /// The tables that the connection of SQLite has, by their names in small
     /// letters.
     tables: Mutex<HashMap<String, Arc<Table>>>,
+    /// The columns of the answers of texts that are kept compiled; the tables stay as
+    /// they are meanwhile.
+    columns: Mutex<HashMap<String, Arc<[OutputColumn]>>>,
     /// What went wrong in a call: SQLite keeps a text of it alone.
     failure: Mutex<Option<Error>>,
 }
@@ -41,6 +45,10 @@ impl Shared {
     /// The table of that name, whatever its case.
     pub(crate) fn table(&self, name: &str) -> Option<Arc<Table>> {
         self.tables().get(&name.to_lowercase()).cloned()
+    }
+
+    pub(crate) fn columns(&self) -> MutexGuard<'_, HashMap<String, Arc<[OutputColumn]>>> {
+        lock(&self.columns)
     }
 
     pub(crate) fn fail(&self, error: Error) {

@@ -17,11 +17,13 @@
 
 use std::sync::Arc;
 
+use rusqlite::types::ValueRef;
 use serde_json::Value as Json;
 use tandem_base::Result;
 use tandem_record::catalog::Bucket;
 use tandem_record::row::Row;
 use tandem_record::schema::{FieldType, Generated};
+use tandem_record::value::ValueRef as Stored;
 
 use crate::output::sql_error;
 use crate::value::Value;
@@ -282,19 +284,30 @@ impl Table {
 
     /// What the column at `at` has in `row`.
     pub(crate) fn value(&self, row: &Row, at: usize) -> Value {
-        let integer = |number: u64| Value::Integer(number.cast_signed());
+        self.with_value(row, at, Value::of)
+    }
+
+    /// Hands what the column at `at` has in `row` to `read`, text as it is stored.
+    pub(crate) fn with_value<R>(
+        &self,
+        row: &Row,
+        at: usize,
+        read: impl FnOnce(ValueRef<'_>) -> R,
+    ) -> R {
+        let integer = |number: u64| ValueRef::Integer(number.cast_signed());
         match &self.columns[at].source {
-            Source::Field(field) => {
-                row.field(field).map_or(Value::Null, |json| self.columns[at].shown(&json))
-            }
+            Source::Field(field) => row.with_field(field, |stored| match stored {
+                Some(stored) => self.columns[at].with_shown(stored, read),
+                None => read(ValueRef::Null),
+            }),
             Source::Record => {
                 let mut text = Vec::new();
                 row.write_json(&mut text);
-                Value::Text(String::from_utf8_lossy(&text).into_owned())
+                read(ValueRef::Text(&text))
             }
-            Source::Version => integer(row.version()),
-            Source::CreatedAt => integer(row.created_at()),
-            Source::UpdatedAt => integer(row.updated_at()),
+            Source::Version => read(integer(row.version())),
+            Source::CreatedAt => read(integer(row.created_at())),
+            Source::UpdatedAt => read(integer(row.updated_at())),
         }
     }
 
@@ -321,20 +334,37 @@ impl Table {
 impl Column {
     /// What a stored value is in this column.
     pub(crate) fn shown(&self, json: &Json) -> Value {
+        self.with_shown(json.into(), Value::of)
+    }
+
+    /// Hands it to `read`: text is not copied.
+    fn with_shown<R>(&self, stored: Stored<'_>, read: impl FnOnce(ValueRef<'_>) -> R) -> R {
+        let value = match stored {
+            Stored::String(text) => return read(ValueRef::Text(text.as_bytes())),
+            Stored::Array(_) | Stored::Object(_) => {
+                return read(ValueRef::Text(stored.to_value().to_string().as_bytes()));
+            }
+            Stored::Null => ValueRef::Null,
+            Stored::Bool(flag) => ValueRef::Integer(i64::from(flag)),
+            Stored::Number(number) => match number.as_i64() {
+                Some(integer) => ValueRef::Integer(integer),
+                None => ValueRef::Real(number.as_f64().unwrap_or(f64::NAN)),
+            },
+        };
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             reason = "as SQLite"
         )]
-        match (self.affinity, Value::from_json(json)) {
-            (Affinity::Real, Value::Integer(integer)) => Value::Real(integer as f64),
-            (Affinity::Integer, Value::Real(real))
+        read(match (self.affinity, value) {
+            (Affinity::Real, ValueRef::Integer(integer)) => ValueRef::Real(integer as f64),
+            (Affinity::Integer, ValueRef::Real(real))
                 if real.fract() == 0.0 && real.abs() < 9.0e15 =>
             {
-                Value::Integer(real as i64)
+                ValueRef::Integer(real as i64)
             }
             (_, value) => value,
-        }
+        })
     }
 
     /// The field that it is.

@@ -36,6 +36,23 @@ impl Known {
     }
 }
 
+impl Known {
+    /// Drops all tables; the next update makes them anew. Says whether it could: one
+    /// that a statement is reading is kept.
+    pub(crate) fn forget(&mut self, sqlite: &Connection, shared: &Arc<Shared>) -> bool {
+        sqlite.flush_prepared_statement_cache();
+        self.0 = None;
+        let names: Vec<String> = shared.tables().keys().cloned().collect();
+        for name in names {
+            if sqlite.execute_batch(&format!("DROP TABLE IF EXISTS {}", quoted(&name))).is_err() {
+                return false;
+            }
+            shared.tables().remove(&name);
+        }
+        true
+    }
+}
+
 /// Drops the tables whose buckets are gone or changed, and makes those that are
 /// missing.
 fn apply(sqlite: &Connection, shared: &Arc<Shared>, catalog: &Catalog) -> Result<()> {
@@ -58,6 +75,7 @@ fn apply(sqlite: &Connection, shared: &Arc<Shared>, catalog: &Catalog) -> Result
         .collect();
     let run =
         |sql: &str| sqlite.execute_batch(sql).map_err(|error| crate::error::of(error, shared));
+    shared.columns().clear();
     if !stale.is_empty() {
         // A compiled statement would tell the columns of before.
         sqlite.flush_prepared_statement_cache();

@@ -1,4 +1,5 @@
 //! Buckets of the record API as tables, to be read.
+#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 use serde_json::json;
 use tandem::{BucketConfig, Field, IndexConfig, Store};
@@ -156,4 +157,24 @@ fn joins_groups_windows_and_recursion_run_over_buckets() {
            UNION ALL SELECT p.id FROM people p, up WHERE p.id = up.id * 2) SELECT count(*) FROM up",
     );
     assert_eq!(tree, [[Value::Integer(8)]]);
+}
+
+/// Tables remember each way in which they were read, so they are made anew now and then.
+#[test]
+fn g10_ever_new_statements_are_answered_as_the_first() {
+    let store = people();
+    let session = Session::new(&store).unwrap();
+    for n in 0..10_050 {
+        let answer = rows(&session, &format!("SELECT id FROM people WHERE id = {n} LIMIT 1"));
+        assert_eq!(answer.len(), usize::from(n < 200), "{n}");
+    }
+    // One that reads meanwhile keeps its tables.
+    let mut seen = 0;
+    session
+        .query_each("SELECT id FROM people", (), |_| {
+            seen += 1;
+            Ok(true)
+        })
+        .unwrap();
+    assert_eq!(seen, 200);
 }

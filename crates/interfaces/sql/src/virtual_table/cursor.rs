@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::sync::Arc;
 
 use rusqlite::fallible_iterator::FallibleIterator;
-use rusqlite::types::ValueRef;
+use rusqlite::types::{Null, ToSqlOutput, ValueRef};
 use rusqlite::vtab::{Context, Filters, VTabCursor};
 use serde_json::json;
 use tandem_base::Result;
@@ -16,7 +16,7 @@ use crate::table::Table;
 use crate::value::Value;
 use crate::virtual_table::condition::{Condition, Operator, condition, equals, one_of};
 use crate::virtual_table::guarded;
-use crate::virtual_table::plan::{ReadPlan, all_of};
+use crate::virtual_table::plan::{Plans, ReadPlan, all_of};
 
 /// No more rows than this are read ahead of what SQLite asks for.
 const LARGEST_CHUNK: usize = 512;
@@ -28,7 +28,7 @@ pub(crate) struct Cursor {
     base: rusqlite::ffi::sqlite3_vtab_cursor,
     shared: Arc<Shared>,
     table: Arc<Table>,
-    plans: Vec<Arc<ReadPlan>>,
+    plans: Plans,
     stream: Option<Stream>,
     chunk: std::vec::IntoIter<Row>,
     current: Option<Row>,
@@ -36,7 +36,7 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
-    pub(crate) fn new(shared: Arc<Shared>, table: Arc<Table>, plans: Vec<Arc<ReadPlan>>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, table: Arc<Table>, plans: Plans) -> Self {
         Self {
             base: rusqlite::ffi::sqlite3_vtab_cursor::default(),
             shared,
@@ -49,15 +49,14 @@ impl Cursor {
         }
     }
 
-    fn begin(&mut self, number: c_int, arguments: &[Argument]) -> Result<()> {
-        let Some(plan) = usize::try_from(number).ok().and_then(|at| self.plans.get(at)) else {
+    fn begin(&mut self, plan: Option<&ReadPlan>, arguments: &[Argument]) -> Result<()> {
+        let Some(plan) = plan else {
             return Err(crate::output::sql_error("The plan of a statement is unknown"));
         };
-        let plan = plan.clone();
         (self.stream, self.current) = (None, None);
         self.chunk = Vec::new().into_iter();
         if let Some(key) = plan.key {
-            return self.read_one(&plan, key, arguments);
+            return self.read_one(plan, key, arguments);
         }
         let mut filter = Vec::with_capacity(plan.conditions.len());
         for (narrowing, argument) in plan.conditions.iter().zip(arguments) {
@@ -143,7 +142,7 @@ unsafe impl VTabCursor for Cursor {
         _name: Option<&str>,
         values: &Filters<'_>,
     ) -> rusqlite::Result<()> {
-        let plan = usize::try_from(number).ok().and_then(|at| self.plans.get(at)).cloned();
+        let plan = self.plans.get(number);
         let mut arguments = Vec::with_capacity(values.len());
         for (at, value) in values.iter().enumerate() {
             let operator = plan
@@ -161,7 +160,7 @@ unsafe impl VTabCursor for Cursor {
             });
         }
         let shared = self.shared.clone();
-        guarded(&shared, || self.begin(number, &arguments))
+        guarded(&shared, || self.begin(plan.as_deref(), &arguments))
     }
 
     fn next(&mut self) -> rusqlite::Result<()> {
@@ -174,14 +173,17 @@ unsafe impl VTabCursor for Cursor {
     }
 
     fn column(&self, context: &mut Context, at: c_int) -> rusqlite::Result<()> {
-        let value = guarded(&self.shared, || {
+        guarded(&self.shared, || {
             let at = usize::try_from(at).unwrap_or(usize::MAX);
             Ok(match &self.current {
-                Some(row) if at < self.table.columns.len() => self.table.value(row, at),
-                _ => Value::Null,
+                Some(row) if at < self.table.columns.len() => {
+                    self.table.with_value(row, at, |value| {
+                        context.set_result(ToSqlOutput::Borrowed(value))
+                    })
+                }
+                _ => context.set_result(Null),
             })
-        })?;
-        context.set_result(value)
+        })?
     }
 
     fn rowid(&self) -> rusqlite::Result<i64> {

@@ -16,7 +16,7 @@ mod plan;
 use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use rusqlite::ffi;
 use rusqlite::vtab::{CreateVTab, IndexInfo, Module, VTab, VTabConfig, VTabConnection, VTabKind};
@@ -26,7 +26,7 @@ use crate::shared::Shared;
 use crate::table::{Table, quoted};
 pub(crate) use crate::virtual_table::condition::as_number;
 use crate::virtual_table::cursor::Cursor;
-use crate::virtual_table::plan::ReadPlan;
+use crate::virtual_table::plan::Plans;
 
 const NAME: &CStr = c"tandem";
 
@@ -50,8 +50,7 @@ pub(crate) struct VirtualTable {
     base: ffi::sqlite3_vtab,
     shared: Arc<Shared>,
     table: Arc<Table>,
-    /// What the numbers that SQLite keeps of plans mean.
-    plans: Mutex<Vec<Arc<ReadPlan>>>,
+    plans: Plans,
 }
 
 // SAFETY: the structure is laid out as C has it and begins with `sqlite3_vtab`.
@@ -76,26 +75,21 @@ unsafe impl<'vtab> VTab<'vtab> for VirtualTable {
         let declaration = CString::new(declaration(&table))
             .map_err(|_| rusqlite::Error::ModuleError("a name has a NUL".to_owned()))?;
         let base = ffi::sqlite3_vtab::default();
-        Ok((Cow::Owned(declaration), Self { base, shared, table, plans: Mutex::default() }))
+        Ok((Cow::Owned(declaration), Self { base, shared, table, plans: Plans::default() }))
     }
 
     fn best_index(&self, info: &mut IndexInfo) -> rusqlite::Result<bool> {
         guarded(&self.shared, || {
             let plan = plan::choose(&self.shared, &self.table, info)?;
-            let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-            let number = plans.iter().position(|known| **known == plan).unwrap_or_else(|| {
-                plans.push(Arc::new(plan));
-                plans.len() - 1
-            });
+            let number = self.plans.number(&plan);
             info.set_idx_num(c_int::try_from(number).unwrap_or(c_int::MAX));
-            info.set_idx_str(&plans[number].to_string());
+            info.set_idx_str(&plan.to_string());
             Ok(true)
         })
     }
 
     fn open(&'vtab mut self) -> rusqlite::Result<Cursor> {
-        let plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(Cursor::new(self.shared.clone(), self.table.clone(), plans))
+        Ok(Cursor::new(self.shared.clone(), self.table.clone(), self.plans.clone()))
     }
 }
 

@@ -3,7 +3,9 @@
 //! The choice is that of Tandem's planner, asked with a query of the same shape
 //! whose unknown values are guesses; what it forecasts is what SQLite is told.
 
+use std::ffi::c_int;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::vtab::{IndexConstraintOp, IndexFlags, IndexInfo};
 use serde_json::{Map, Value as Json, json};
@@ -30,6 +32,26 @@ pub(crate) struct ReadPlan {
     pub(crate) has_limit: bool,
     pub(crate) has_offset: bool,
     pub(crate) one_record: bool,
+}
+
+/// The plans of a table, by the numbers that compiled statements keep of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plans(Arc<Mutex<Vec<Arc<ReadPlan>>>>);
+
+impl Plans {
+    /// The number of a plan, which it may have already.
+    pub(crate) fn number(&self, plan: &ReadPlan) -> usize {
+        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        plans.iter().position(|known| **known == *plan).unwrap_or_else(|| {
+            plans.push(Arc::new(plan.clone()));
+            plans.len() - 1
+        })
+    }
+
+    pub(crate) fn get(&self, number: c_int) -> Option<Arc<ReadPlan>> {
+        let plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        usize::try_from(number).ok().and_then(|at| plans.get(at).cloned())
+    }
 }
 
 /// A condition of a plan.
