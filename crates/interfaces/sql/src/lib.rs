@@ -18,6 +18,7 @@
 //! Reading order: [`Session`], `text`, `table`, `virtual_table`, `write`, `define`.
 
 mod control;
+mod conversion;
 mod define;
 mod error;
 mod output;

@@ -25,9 +25,9 @@ use tandem_record::row::Row;
 use tandem_record::schema::{FieldType, Generated};
 use tandem_record::value::ValueRef as Stored;
 
+use crate::conversion::integral;
 use crate::output::sql_error;
 use crate::value::Value;
-use crate::write::integral;
 
 /// What a column's values are: SQLite's affinities, checked as in STRICT tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::Token;
 use tandem_base::Result;
 
+use crate::conversion;
 use crate::define::{constant, names, rename, unsupported};
 use crate::output::sql_error;
 use crate::scope::Scope;
@@ -127,7 +128,7 @@ impl ColumnPlan {
         if value.is_null() {
             return Ok(None);
         }
-        let json = constant::stored(scope, self.affinity, &value)?.ok_or_else(|| {
+        let json = conversion::stored(scope, self.affinity, &value)?.ok_or_else(|| {
             sql_error(format!(
                 "default value of column [{}] is not of type {}",
                 self.name, self.declared

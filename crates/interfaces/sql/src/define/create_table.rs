@@ -5,10 +5,11 @@ use sqlparser::ast::{self, TableConstraint};
 use tandem::BucketConfig;
 use tandem_base::Result;
 
+use crate::conversion;
 use crate::define::column::{self, ColumnPlan, Reference};
 use crate::define::config::TablePlan;
 use crate::define::scratch::Scratch;
-use crate::define::{constant, names, unsupported};
+use crate::define::{names, unsupported};
 use crate::output::{OutputColumn, sql_error};
 use crate::scope::Scope;
 use crate::table::Affinity;
@@ -126,7 +127,7 @@ fn unused(name: &str, taken: &[ColumnPlan]) -> String {
 fn record(scope: &Scope<'_>, columns: &[ColumnPlan], row: &[Value]) -> Result<Json> {
     let mut record = serde_json::Map::with_capacity(columns.len());
     for (plan, value) in columns.iter().zip(row) {
-        let json = constant::stored(scope, plan.affinity, value)?.ok_or_else(|| {
+        let json = conversion::stored(scope, plan.affinity, value)?.ok_or_else(|| {
             sql_error(format!("Column {} has a value that a record cannot have", plan.name))
                 .with("column", plan.name.as_str())
         })?;

@@ -18,6 +18,7 @@ use sqlparser::ast::{BinaryOperator, Expr, InTarget, UnaryOperator};
 use tandem_base::{Error, Result};
 use tandem_record::Path;
 
+use crate::conversion;
 use crate::define::constant;
 use crate::output::sql_error;
 use crate::scope::Scope;
@@ -212,7 +213,7 @@ impl Translation<'_> {
             Affinity::Integer | Affinity::Real => Affinity::Numeric,
             other => other,
         };
-        let stored = constant::stored(self.scope, affinity, value)?;
+        let stored = conversion::stored(self.scope, affinity, value)?;
         stored.filter(|_| exact).ok_or_else(|| inexact(whole))
     }
 

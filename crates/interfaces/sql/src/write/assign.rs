@@ -5,13 +5,14 @@ use tandem_base::{Code, Error, Result};
 use tandem_record::Fields;
 use tandem_record::row::Row;
 
+use crate::conversion::integral;
 use crate::output::sql_error;
 use crate::table::{Source, Table, quoted};
 use crate::value::Value;
 use crate::write::constraint::{Failure, is_null};
 use crate::write::insert::new_value;
 use crate::write::parse::{Assignment, Resolution};
-use crate::write::store::{cannot_store, integral};
+use crate::write::store::cannot_store;
 use crate::write::writer::Writer;
 
 /// Where a value goes.

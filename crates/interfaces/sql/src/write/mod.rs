@@ -32,7 +32,6 @@ mod writer;
 use tandem_base::Result;
 
 pub(crate) use crate::write::parse::Writing;
-pub(crate) use crate::write::store::integral;
 
 use crate::scope::Scope;
 use crate::session::Done;
