@@ -20,7 +20,7 @@ fn cut(recorded: tandem::Result<Recorded>, plan: Plan) -> Counts {
 fn g1_g2_g3_every_cut_of_a_journal_keeps_what_was_acknowledged() {
     let mut total = Counts::default();
     for name in ["life", "buffered", "index", "trim", "catalog"] {
-        let plan = Plan { recover_every: 1_000, ..Plan::default() };
+        let plan = Plan { recover_every: 4_000, ..Plan::default() };
         total += cut(Script::named(name).record(), plan);
     }
     println!("total: {total}");
