@@ -77,7 +77,6 @@ async fn unknown_types_and_features_that_are_not_there_say_so() {
         ("server.nothing", "UNKNOWN_OPERATION", "Unknown operation \"server.nothing\""),
         ("procedures.call", "UNKNOWN_OPERATION", "Unknown operation \"procedures.call\""),
         ("logic.listViews", "UNKNOWN_OPERATION", "Unknown operation \"logic.listViews\""),
-        ("sql.execute", "UNKNOWN_OPERATION", "Unknown operation \"sql.execute\""),
         ("auth.login", "UNKNOWN_OPERATION", "Authentication is not configured"),
         ("identity.login", "UNKNOWN_OPERATION", "Identity management is not configured"),
         ("audit.query", "UNKNOWN_OPERATION", "Audit log is not configured"),
