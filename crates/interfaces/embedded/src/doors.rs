@@ -54,15 +54,6 @@ impl Store {
         self.limits().retry.run(self.environment(), || self.count_retry(), attempt)
     }
 
-    /// A transaction that only reads, for one statement: it is not registered, so
-    /// that beginning and ending it costs next to nothing, and has no time limit.
-    ///
-    /// # Errors
-    /// `STORAGE_ERROR`, `CLOSED`.
-    pub fn begin_one_read(&self) -> Result<Transaction> {
-        Transaction::one_read(self)
-    }
-
     /// The config of a stored query.
     ///
     /// # Errors

@@ -182,11 +182,6 @@ impl Transaction {
         Ok(Self { store: store.clone(), durability: options.durability, inner: Mutex::new(inner) })
     }
 
-    pub(crate) fn one_read(store: &Store) -> Result<Self> {
-        let inner = engine::Transaction::read(store.coordination()?.clone())?;
-        Ok(Self { store: store.clone(), durability: None, inner: Mutex::new(inner) })
-    }
-
     /// A handle on a bucket as this transaction sees it. Nothing is looked up
     /// until it is used.
     pub fn bucket<'a>(&'a self, name: impl Into<std::borrow::Cow<'a, str>>) -> Bucket<'a> {

@@ -262,9 +262,7 @@ impl Session {
             return Err(sql_error("One statement that reads is expected"));
         };
         let parameters = parameters.into();
-        // Open for as long as `each` takes: registered, with a transaction's time limit.
-        let begin = || self.store.begin_with(&reading());
-        self.reading(&parameters, begin, |scope| {
+        self.reading(&parameters, |scope| {
             let mut row = Row { columns: Arc::default(), values: Vec::new() };
             scope.select(text, &mut |columns, values| {
                 if row.columns.is_empty() {
@@ -375,10 +373,7 @@ impl Session {
     fn run(&self, statement: &Statement, parameters: &Parameters) -> Result<Output> {
         match &statement.kind {
             Kind::Control(control) => self.control(control).map(|()| Output::default()),
-            Kind::Read => {
-                let begin = || self.store.begin_one_read();
-                self.reading(parameters, begin, |scope| read(scope, statement))
-            }
+            Kind::Read => self.reading(parameters, |scope| read(scope, statement)),
             Kind::Write(_) | Kind::Define(_) => self.writing(statement, parameters),
         }
     }
@@ -386,12 +381,14 @@ impl Session {
     fn reading<T>(
         &self,
         parameters: &Parameters,
-        begin: impl FnOnce() -> Result<Transaction>,
         work: impl FnOnce(&Scope<'_>) -> Result<T>,
     ) -> Result<T> {
         let transaction = match self.transaction() {
             Some(open) => open,
-            None => Arc::new(begin()?),
+            None => {
+                let options = TransactionOptions::new().isolation(Isolation::Snapshot).read_only();
+                Arc::new(self.store.begin_with(&options)?)
+            }
         };
         self.read_in(&transaction, parameters, work)
     }
@@ -540,10 +537,6 @@ fn without_control(statements: &[Statement]) -> Result<&Statement> {
 pub fn bound_memory(bytes: u32) -> Result<()> {
     let set = || Connection::open_in_memory()?.pragma_update(None, "hard_heap_limit", bytes);
     set().map_err(|error| crate::error::of(error, &Shared::default()))
-}
-
-fn reading() -> TransactionOptions {
-    TransactionOptions::new().isolation(Isolation::Snapshot).read_only()
 }
 
 fn read(scope: &Scope<'_>, statement: &Statement) -> Result<Output> {
