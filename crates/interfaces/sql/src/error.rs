@@ -26,7 +26,8 @@ pub(crate) fn of(error: rusqlite::Error, shared: &Shared) -> Error {
             let message = message.unwrap_or_else(|| failure.to_string());
             let code = match failure.extended_code & 0xff {
                 ffi::SQLITE_INTERRUPT => return too_late(),
-                ffi::SQLITE_TOOBIG | ffi::SQLITE_NOMEM => Code::LimitExceeded,
+                ffi::SQLITE_TOOBIG => return beyond("sqlBytes", message),
+                ffi::SQLITE_NOMEM => return beyond("sqlHeapBytes", message),
                 _ => Code::SqlError,
             };
             Error::new(code, message)
@@ -38,4 +39,9 @@ pub(crate) fn of(error: rusqlite::Error, shared: &Shared) -> Error {
 /// A statement has run for longer than it may.
 pub(crate) fn too_late() -> Error {
     Error::new(Code::Timeout, "The statement ran for too long").with("limit", "statementTime")
+}
+
+/// SQLite tells that a limit was reached, and not by how much.
+fn beyond(limit: &str, message: String) -> Error {
+    Error::new(Code::LimitExceeded, message).with("limit", limit)
 }
