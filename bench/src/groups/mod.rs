@@ -12,6 +12,7 @@ mod profile;
 mod reading;
 mod scaling;
 mod socket;
+mod sql;
 mod transfer;
 mod transfer_served;
 mod ycsb;
@@ -51,6 +52,7 @@ pub fn all() -> Vec<Box<dyn Group>> {
         Box::new(point_read::PointRead),
         Box::new(index_read::IndexRead),
         Box::new(ordered_page::OrderedPage),
+        Box::new(sql::Sql),
         Box::new(index_cost::IndexCost),
         Box::new(import::Import),
         Box::new(scaling::Scaling),

@@ -66,8 +66,8 @@ impl Group for OrderedPage {
     }
 }
 
-struct Pages {
-    data: DataSet,
+pub(super) struct Pages {
+    pub(super) data: DataSet,
 }
 
 impl Workload for Pages {

@@ -16,6 +16,7 @@ pub mod redis;
 #[cfg(feature = "rocksdb")]
 pub mod rocksdb;
 pub mod served;
+pub mod sql;
 pub mod sqlite;
 pub mod tandem;
 pub mod watched;

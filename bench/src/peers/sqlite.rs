@@ -91,6 +91,11 @@ impl Sqlite {
         Ok(Self { path, synchronous, shared })
     }
 
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What is loaded already; a connection each.
     pub fn reopen(directory: &Path, synchronous: Synchronous) -> Self {
         Self { path: directory.join("sqlite.db"), synchronous, shared: None }

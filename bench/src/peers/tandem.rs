@@ -73,6 +73,7 @@ impl Tandem {
             .field("email", Field::string().required())
             .field("city", Field::string().required())
             .field("balance", Field::number().required())
+            .field("note", Field::string())
             .index(IndexConfig::on("email").unique())
             .index(IndexConfig::on("city"))
             .index(IndexConfig::on("balance"));
