@@ -466,7 +466,9 @@ impl Session {
             let ends = self.store.environment().clock.monotonic() + time;
             u64::try_from(ends.as_nanos()).unwrap_or(u64::MAX)
         });
-        self.deadline.store(ends, Ordering::Relaxed);
+        // A statement that is run while another one hands out its rows gets no more time
+        // than is left of that one's, which goes on with its own.
+        let _deadline = Deadline::earlier(&self.deadline, ends);
         let scope = Scope {
             sqlite: &self.sqlite,
             shared: &self.shared,
@@ -476,7 +478,6 @@ impl Session {
             deadline: &self.deadline,
         };
         let answer = work(&scope);
-        self.deadline.store(0, Ordering::Relaxed);
         let answer = match answer {
             Err(error) if error.code() == Code::Timeout && self.interrupt.is_set() => {
                 Err(Error::new(Code::Timeout, "The statement was interrupted"))
@@ -486,6 +487,28 @@ impl Session {
         // An error that SQLite has not handed on belongs to nobody.
         let _ = self.shared.take_failure();
         answer
+    }
+}
+
+/// Until it is dropped, a statement has to be over at that time.
+struct Deadline<'a> {
+    ends: &'a AtomicU64,
+    before: u64,
+}
+
+impl<'a> Deadline<'a> {
+    /// The one that is set or `at`, whichever comes first; 0 = none.
+    fn earlier(ends: &'a AtomicU64, at: u64) -> Self {
+        let before = ends.load(Ordering::Relaxed);
+        let at = if before == 0 || at == 0 { before.max(at) } else { before.min(at) };
+        ends.store(at, Ordering::Relaxed);
+        Self { ends, before }
+    }
+}
+
+impl Drop for Deadline<'_> {
+    fn drop(&mut self) {
+        self.ends.store(self.before, Ordering::Relaxed);
     }
 }
 

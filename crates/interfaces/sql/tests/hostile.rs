@@ -241,3 +241,26 @@ fn a_field_whose_name_has_a_dot_is_compared_as_the_column_it_is() {
     let found = session.query("SELECT id FROM t WHERE \"a.b\" > 2 ORDER BY \"a.b\"", ()).unwrap();
     assert_eq!(found.rows.len(), 1);
 }
+
+#[test]
+fn g9_a_statement_of_a_transaction_that_hands_out_rows_is_no_place_for_another() {
+    let store = Store::memory().unwrap();
+    let session = Session::new(&store).unwrap();
+    session.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)", ()).unwrap();
+    session.execute("INSERT INTO t VALUES (1), (2)", ()).unwrap();
+    session.execute("BEGIN", ()).unwrap();
+    let mut refused = 0;
+    session
+        .query_each("SELECT id FROM t", (), |_| {
+            let error = session.execute("INSERT INTO t VALUES (9)", ()).unwrap_err();
+            assert_eq!(error.code().as_str(), "VALIDATION_ERROR", "{error}");
+            refused += 1;
+            Ok(true)
+        })
+        .unwrap();
+    assert_eq!(refused, 2);
+    session.execute("INSERT INTO t VALUES (3)", ()).unwrap();
+    session.execute("COMMIT", ()).unwrap();
+    let answer = session.query("SELECT count(*) AS n FROM t", ()).unwrap();
+    assert_eq!(answer.rows[0].get::<i64>("n").unwrap(), 3);
+}

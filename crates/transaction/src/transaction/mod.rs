@@ -281,9 +281,12 @@ impl Transaction {
     /// [`end_compound`](Self::end_compound) no other may begin.
     ///
     /// # Errors
-    /// As [`read_statement`](Self::read_statement).
+    /// `VALIDATION_ERROR` when another one has not ended; as
+    /// [`read_statement`](Self::read_statement).
     pub fn begin_compound(&mut self) -> Result<()> {
-        debug_assert!(self.compound.is_none(), "compound statements do not nest");
+        if self.compound.is_some() {
+            return Err(Error::validation("Another statement of the transaction is running"));
+        }
         self.begin_statement()?;
         self.compound = Some(self.writes.mark());
         Ok(())
