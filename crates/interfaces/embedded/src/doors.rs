@@ -10,7 +10,7 @@ use tandem_transaction::{Read, Transaction as Engine};
 
 use crate::session::Session;
 use crate::store::Store;
-use crate::transaction::Transaction;
+use crate::transaction::{Transaction, TransactionOptions};
 
 impl Transaction {
     /// Runs one statement of the layers below.
@@ -45,13 +45,21 @@ impl Transaction {
 }
 
 impl Store {
-    /// Runs `attempt` as often as the store's retry policy says, while it ends
-    /// in conflicts.
+    /// Runs `attempt` as often as the retry policy of `options` says, else the store's,
+    /// while it ends in conflicts.
     ///
     /// # Errors
     /// What its last run answered.
-    pub fn retrying<T>(&self, attempt: impl FnMut() -> Result<T>) -> Result<T> {
-        self.limits().retry.run(self.environment(), || self.count_retry(), attempt)
+    pub fn retrying<T>(
+        &self,
+        options: &TransactionOptions,
+        attempt: impl FnMut() -> Result<T>,
+    ) -> Result<T> {
+        options.retry.unwrap_or(self.limits().retry).run(
+            self.environment(),
+            || self.count_retry(),
+            attempt,
+        )
     }
 
     /// The config of a stored query.

@@ -413,7 +413,7 @@ impl Session {
                 }
             };
         }
-        self.store.retrying(|| {
+        self.store.retrying(&self.options.transaction, || {
             let transaction = Arc::new(self.store.begin_with(&self.options.transaction)?);
             match self.write_in(&transaction, parameters, statement)? {
                 Done::Whole(output) => {
