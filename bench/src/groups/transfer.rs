@@ -95,6 +95,8 @@ impl Group for Durable {
             .ratio("engine, tandem's batches", "raw", None)
             .ratio("tandem", "engine, tandem's batches", None)
             .ratio("tandem", "sqlite", Some(1.5))
+            .ratio("raw", "sqlite", None)
+            .ratio("engine, tandem's batches", "sqlite", None)
             .ratio("tandem", "redb", None)
             .ratio("tandem", "lmdb", None)
             .ratio("tandem", "fjall by hand", None)
@@ -106,7 +108,7 @@ impl Group for Durable {
             .ratio("tandem, many", "rocksdb, many", None)
             .ratio("tandem, many", "raw, many", None)
             .ratio("tandem, many", "engine, tandem's batches, many", None)
-            .ratio("tandem, many", "tandem", None)
+            .ratio("tandem, many", "tandem", self.sync_delay.map(|_| 20.0))
             .processor_bound(10.0, "sqlite, connection each", &ENGINE_AND_TANDEM)
             .processor_bound(10.0, "sqlite, one connection", &ENGINE_AND_TANDEM)
             .note(describe(&recorded)))
@@ -153,6 +155,7 @@ impl Group for Relaxed {
         Ok(lines
             .measure(self)?
             .ratio("tandem", "sqlite OFF", Some(2.0))
+            .ratio("engine, tandem's batches", "sqlite OFF", None)
             .ratio("tandem", "sqlite NORMAL", None)
             .ratio("tandem", "fjall by hand", Some(0.6))
             .ratio("tandem", "engine, tandem's batches", None)

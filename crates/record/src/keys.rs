@@ -124,6 +124,14 @@ pub fn row(bucket: u32, primary_key: &[u8]) -> Bytes {
     under(keyspace::ROW, bucket, primary_key)
 }
 
+/// As [`row`], written over what `out` held: for many rows, one after the other.
+pub fn put_row(bucket: u32, primary_key: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    out.push(keyspace::ROW);
+    out.extend_from_slice(&bucket.to_be_bytes());
+    out.extend_from_slice(primary_key);
+}
+
 /// What the rows of a bucket begin with.
 #[must_use]
 pub fn row_prefix(bucket: u32) -> Bytes {

@@ -22,6 +22,7 @@ mod commit;
 mod coordination;
 mod derive;
 mod guard;
+mod hash;
 mod isolation;
 pub mod keyspace;
 mod limits;

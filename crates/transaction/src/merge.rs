@@ -30,6 +30,9 @@ pub struct Merged<'a> {
     range: KeyRange,
     direction: Direction,
     tracked: bool,
+    /// Whether it matters to the transaction how far this has come.
+    keeps_place: bool,
+    begun: bool,
     last: Option<Bytes>,
     exhausted: bool,
 }
@@ -54,8 +57,17 @@ impl<'a> Merged<'a> {
             range,
             direction,
             tracked,
+            keeps_place: tracked && transaction.remembers_reads(),
+            begun: false,
             last: None,
             exhausted: false,
+        }
+    }
+
+    fn passes(&mut self, key: &Bytes) {
+        self.begun = true;
+        if self.keeps_place {
+            self.last = Some(key.clone());
         }
     }
 
@@ -100,7 +112,7 @@ impl Iterator for Merged<'_> {
                 }
                 Side::Committed => match self.committed.next()? {
                     Ok((key, value)) => {
-                        self.last = Some(key.clone());
+                        self.passes(&key);
                         return Some(Ok(MergedEntry { key, value, own: false }));
                     }
                     Err(error) => return Some(Err(error)),
@@ -110,7 +122,7 @@ impl Iterator for Merged<'_> {
                         self.committed.next();
                     }
                     let (key, value) = self.own.next()?;
-                    self.last = Some(key.clone());
+                    self.passes(key);
                     if let Some(value) = value {
                         let (key, value) = (key.clone(), value.clone());
                         return Some(Ok(MergedEntry { key, value, own: true }));
@@ -123,8 +135,11 @@ impl Iterator for Merged<'_> {
 
 impl Drop for Merged<'_> {
     fn drop(&mut self) {
-        if !self.tracked {
+        if !self.tracked || !self.begun && !self.exhausted {
             return;
+        }
+        if !self.keeps_place {
+            return self.transaction.note_read();
         }
         let read = match (&self.last, self.exhausted) {
             (_, true) => self.range.clone(),

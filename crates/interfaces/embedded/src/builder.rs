@@ -148,8 +148,7 @@ impl StoreBuilder {
     /// `VALIDATION_ERROR` when nothing says where the data is; `STORE_LOCKED`,
     /// `FORMAT_UNSUPPORTED`, `CORRUPTED`, `STORAGE_ERROR` as the engine answers.
     pub fn open(self) -> Result<Store> {
-        let Self { place, disk, durability, environment, mut limits, change_log, background } =
-            self;
+        let Self { place, disk, durability, environment, limits, change_log, background } = self;
         let records = Arc::new(Records::new(environment.clone()));
         let changes = Arc::new(ChangeHub::new(environment.clone(), &change_log));
         let local = |storage: Arc<dyn Storage>, limits: &Limits| -> Result<_> {
@@ -171,11 +170,7 @@ impl StoreBuilder {
                 let storage = DiskStorage::open_cut(path, &disk, keyspace::CUTS)?;
                 local(Arc::new(storage), &limits)?
             }
-            Place::Memory => {
-                // Reading that engine is as fast as reading a cache.
-                limits.transaction.record_cache_bytes = 0;
-                local(Arc::new(MemoryStorage::new()), &limits)?
-            }
+            Place::Memory => local(Arc::new(MemoryStorage::new()), &limits)?,
             Place::Engine(engine) => local(engine, &limits)?,
             Place::Coordination(make) => (make(records.clone(), changes.clone())?, None),
         };

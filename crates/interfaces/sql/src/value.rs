@@ -23,8 +23,11 @@ impl Value {
             ValueRef::Null => Self::Null,
             ValueRef::Integer(integer) => Self::Integer(integer),
             ValueRef::Real(real) => Self::Real(real),
-            // SQLite does not look whether text is UTF-8.
-            ValueRef::Text(text) => Self::Text(String::from_utf8_lossy(text).into_owned()),
+            // SQLite does not look whether text is UTF-8; to replace what is none is slow.
+            ValueRef::Text(text) => Self::Text(match std::str::from_utf8(text) {
+                Ok(text) => text.to_owned(),
+                Err(_) => String::from_utf8_lossy(text).into_owned(),
+            }),
             ValueRef::Blob(bytes) => Self::Blob(bytes.to_vec()),
         }
     }

@@ -72,30 +72,31 @@ impl Access {
                 })
                 .map(drop)
             }
-            Self::Insertion { order_index, range } => scan(tx, range, direction, |entry| {
-                examined.entries += 1;
-                let Some((row, own)) = fetch(tx, bucket, &entry.value, examined)? else {
-                    return Ok(Step::More);
-                };
-                if own && keys::order_entry(*order_index, row.position()) != entry.key {
-                    return Ok(Step::More);
-                }
-                visit(entry.value, row)
-            })
-            .map(drop),
+            Self::Insertion { order_index, range } => {
+                let mut row_key = Vec::new();
+                scan(tx, range, direction, |entry| {
+                    examined.entries += 1;
+                    let fetched = fetch(tx, bucket, &entry.value, &mut row_key, examined)?;
+                    let Some((row, own)) = fetched else { return Ok(Step::More) };
+                    if own && keys::order_entry(*order_index, row.position()) != entry.key {
+                        return Ok(Step::More);
+                    }
+                    visit(entry.value, row)
+                })
+                .map(drop)
+            }
             Self::Index { index, ranges } => {
                 // That the index is kept is read, too: once it is dropped, what
                 // others commit has no entry in it and would not show there.
                 tx.track_point(&keys::garbage(&keys::index_prefix(index.id)));
-                let mut own_entries = Vec::new();
+                let (mut own_entries, mut row_key) = (Vec::new(), Vec::new());
                 let may_hide = index.unique && own_view_differs(tx, bucket);
                 until_enough(in_direction(ranges, direction), |range| {
                     let mut take = |key: &Bytes, value: &Bytes| {
                         examined.entries += 1;
                         let primary_key = primary_key_of(index, key, value)?;
-                        let Some((row, own)) = fetch(tx, bucket, &primary_key, examined)? else {
-                            return Ok(Step::More);
-                        };
+                        let fetched = fetch(tx, bucket, &primary_key, &mut row_key, examined)?;
+                        let Some((row, own)) = fetched else { return Ok(Step::More) };
                         if index.multi || own {
                             own_entries.clear();
                             entries(index, &row, &primary_key, &mut own_entries)?;
@@ -131,17 +132,18 @@ pub(crate) fn own_view_differs(tx: &Transaction, bucket: &Bucket) -> bool {
 }
 
 /// The row that an index entry points to, and whether the transaction itself
-/// wrote it. `None`: an own delete hides it.
+/// wrote it. `None`: an own delete hides it. `row_key` is room for its key.
 fn fetch(
     tx: &Transaction,
     bucket: &Bucket,
     primary_key: &[u8],
+    row_key: &mut Vec<u8>,
     examined: &mut Examined,
 ) -> Result<Option<(Row, bool)>> {
     examined.rows += 1;
-    let row_key = keys::row(bucket.id, primary_key);
-    let own = tx.own_write(&row_key).is_some();
-    match tx.get(&row_key)? {
+    keys::put_row(bucket.id, primary_key, row_key);
+    let own = tx.own_write(row_key).is_some();
+    match tx.get(row_key)? {
         Some(row) => Ok(Some((Row::from_stored(row)?, own))),
         None if own => Ok(None),
         None => {

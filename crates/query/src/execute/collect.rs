@@ -135,6 +135,7 @@ impl Answer {
     /// Takes rows up to `wanted` in all.
     fn extend(&mut self, found: Vec<Found>, wanted: usize) -> Result<()> {
         let room = wanted.saturating_sub(self.rows.len());
+        self.rows.reserve(found.len().min(room));
         found.into_iter().take(room).try_for_each(|found| self.push(found))
     }
 }

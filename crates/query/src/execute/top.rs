@@ -8,34 +8,53 @@ use crate::execute::{Bounds, Found};
 /// Sorts rows in memory and keeps the first `wanted` of them; never holds more
 /// than its bounds.
 pub(crate) struct Top {
-    heap: BinaryHeap<Ranked>,
+    kept: Kept,
     bytes: usize,
     wanted: usize,
     bounds: Bounds,
 }
 
+enum Kept {
+    /// No more than are wanted: in the order in which they came.
+    Few(Vec<Found>),
+    /// As many as are wanted, the last of them at hand.
+    Most(BinaryHeap<Ranked>),
+}
+
 impl Top {
     pub(crate) fn new(wanted: usize, bounds: Bounds) -> Self {
-        Self { heap: BinaryHeap::new(), bytes: 0, wanted, bounds }
+        Self { kept: Kept::Few(Vec::new()), bytes: 0, wanted, bounds }
     }
 
-    /// Takes in one row. Cost: the logarithm of what is held.
+    /// Takes in one row. Cost: the logarithm of what is held, once that is as
+    /// much as is wanted.
     ///
     /// # Errors
     /// `LIMIT_EXCEEDED` naming `sortRows` or `sortBytes`.
     pub(crate) fn push(&mut self, found: Found) -> Result<()> {
-        if self.heap.len() < self.wanted {
-            if self.heap.len() >= self.bounds.rows {
-                let max = self.bounds.rows as u64;
-                return Err(Error::limit("sortRows", max, max + 1));
-            }
-            self.bytes += found.bytes();
-            self.heap.push(Ranked(found));
-        } else if let Some(mut last) = self.heap.peek_mut()
-            && found.order < last.0.order
+        if let Kept::Few(rows) = &mut self.kept
+            && rows.len() >= self.wanted
         {
-            self.bytes = self.bytes + found.bytes() - last.0.bytes();
-            *last = Ranked(found);
+            let rows = std::mem::take(rows);
+            self.kept = Kept::Most(rows.into_iter().map(Ranked).collect());
+        }
+        match &mut self.kept {
+            Kept::Few(rows) => {
+                if rows.len() >= self.bounds.rows {
+                    let max = self.bounds.rows as u64;
+                    return Err(Error::limit("sortRows", max, max + 1));
+                }
+                self.bytes += found.bytes();
+                rows.push(found);
+            }
+            Kept::Most(heap) => {
+                if let Some(mut last) = heap.peek_mut()
+                    && found.order < last.0.order
+                {
+                    self.bytes = self.bytes + found.bytes() - last.0.bytes();
+                    *last = Ranked(found);
+                }
+            }
         }
         if self.bytes > self.bounds.bytes {
             return Err(Error::limit("sortBytes", self.bounds.bytes as u64, self.bytes as u64));
@@ -44,12 +63,20 @@ impl Top {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.heap.len()
+        match &self.kept {
+            Kept::Few(rows) => rows.len(),
+            Kept::Most(heap) => heap.len(),
+        }
     }
 
     /// The rows kept, in order.
     pub(crate) fn into_sorted(self) -> Vec<Found> {
-        self.heap.into_sorted_vec().into_iter().map(|Ranked(found)| found).collect()
+        let mut rows = match self.kept {
+            Kept::Few(rows) => rows,
+            Kept::Most(heap) => heap.into_iter().map(|Ranked(found)| found).collect(),
+        };
+        rows.sort_unstable_by(|a, b| a.order.cmp(&b.order));
+        rows
     }
 }
 

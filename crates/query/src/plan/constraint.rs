@@ -87,16 +87,18 @@ impl Constraint {
 }
 
 /// The facts of a filter, and how many of its conditions are none.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Constraints {
     facts: Vec<(Path, Fact)>,
     unknown_conditions: u32,
+    /// The part of a bucket that all facts together select, as a guess.
+    selectivity: f64,
 }
 
 impl Constraints {
     /// What can be learnt from `filter`.
     pub(crate) fn of(filter: Option<&Filter>) -> Self {
-        let mut constraints = Self::default();
+        let mut constraints = Self { facts: Vec::new(), unknown_conditions: 0, selectivity: 1.0 };
         let Some(filter) = filter else { return constraints };
         let conjuncts = filter.conjuncts();
         if conjuncts.is_empty() && !filter.is_all() {
@@ -108,6 +110,7 @@ impl Constraints {
                 None => constraints.unknown_conditions += 1,
             }
         }
+        constraints.selectivity = constraints.guess_selectivity();
         constraints
     }
 
@@ -123,6 +126,10 @@ impl Constraints {
 
     /// The part of a bucket that all facts together select, as a guess.
     pub(crate) fn selectivity(&self) -> f64 {
+        self.selectivity
+    }
+
+    fn guess_selectivity(&self) -> f64 {
         let mut seen: Vec<&Path> = Vec::new();
         let mut selected = 1.0;
         for path in self.paths() {

@@ -70,6 +70,20 @@ pub(super) enum Source<'a> {
 }
 
 impl Source<'_> {
+    /// Whether a stored field is spelled as this text is: then it is equal to it, and
+    /// need not be read. Most rows that an index leads to are such.
+    fn is_plainly(self, text: &str) -> bool {
+        match self {
+            Self::Path(path, Subject::Row(row)) if path.is_single() => {
+                let stored = row.field_text(path.first()).and_then(|stored| {
+                    stored.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""))
+                });
+                stored == Some(text.as_bytes()) && !text.contains('\\')
+            }
+            _ => false,
+        }
+    }
+
     fn any(self, found: &mut dyn FnMut(Option<ValueRef<'_>>) -> bool) -> bool {
         match self {
             Self::Element(value) => found(Some(value.into())),
@@ -107,6 +121,7 @@ pub(super) fn holds(predicate: &Predicate, source: Source<'_>) -> bool {
         Predicate::ElementObject(filter) => source.any(&mut |candidate| {
             any_element(candidate, |element| matches_element(&filter.0, element))
         }),
+        Predicate::Equal(Value::String(text)) if source.is_plainly(text) => true,
         _ => {
             let spreads = predicate.spreads() && matches!(source, Source::Path(..));
             source.any(&mut |candidate| {

@@ -1,5 +1,5 @@
 use crate::row::encode::{write_string, write_unsigned};
-use crate::row::{EXPIRES_AT, METADATA_NAMES, Row};
+use crate::row::{EXPIRES_AT, Metadata, Row};
 
 impl Row {
     /// Appends the record as JSON, as [`to_value`](Row::to_value) orders it.
@@ -20,14 +20,12 @@ impl Row {
         };
         out.reserve(body.len() + 96);
         out.extend_from_slice(head);
-        for (index, name) in METADATA_NAMES.into_iter().enumerate() {
-            if index > 0 || head.len() > 1 {
-                out.push(b',');
-            }
-            out.push(b'"');
+        let Metadata { version, created_at, updated_at, .. } = self.metadata;
+        let first = if head.len() > 1 { ",\"_version\":" } else { "\"_version\":" };
+        let names = [first, ",\"_createdAt\":", ",\"_updatedAt\":"];
+        for (name, number) in names.into_iter().zip([version, created_at, updated_at]) {
             out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b"\":");
-            write_unsigned(out, self.metadata.field(name).unwrap_or_default());
+            write_unsigned(out, number);
         }
         match expires_at {
             Some(offset) => {

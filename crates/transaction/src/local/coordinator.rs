@@ -9,6 +9,7 @@ use tandem_storage::{Durability, Storage};
 use crate::cache::CommittedCache;
 use crate::coordination::{CommitRequest, Coordination, Receipt, Work};
 use crate::derive::{CommitListener, Derive};
+use crate::hash::Seeded;
 use crate::keyspace;
 use crate::limits::TransactionLimits;
 use crate::local::pipeline::Pipeline;
@@ -83,7 +84,8 @@ impl LocalCoordinator {
         let cache = CommittedCache::new(limits.record_cache_bytes, revision, &*environment.random);
         let cache = cache.map(Arc::new);
         let view = View::new(revision, schema_revision, storage.snapshot()?);
-        let recent = RecentCommits::new(revision, limits.recent_commit_bytes);
+        let hasher = Seeded::draw(&*environment.random);
+        let recent = RecentCommits::new(revision, limits.recent_commit_bytes, hasher);
         Ok(Self {
             published: RwLock::new(Arc::new(view.reading_through(cache.clone()))),
             cache,

@@ -29,6 +29,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use bytes::Bytes;
 use tandem_storage::KeyRange;
 
+use crate::hash::Seeded;
 use crate::write_set::bounds;
 
 pub(super) struct RecentCommits {
@@ -37,11 +38,11 @@ pub(super) struct RecentCommits {
     bytes: usize,
     max_bytes: usize,
     floor: u64,
+    hasher: Seeded,
 }
 
-#[derive(Default)]
 struct Generation {
-    last_write: HashMap<Bytes, u64>,
+    last_write: HashMap<Bytes, u64, Seeded>,
     /// `None` until a range is asked about.
     order: RefCell<Option<Order>>,
     newest: u64,
@@ -62,8 +63,8 @@ const SMALLEST_GENERATION: usize = 128 << 10;
 
 impl RecentCommits {
     /// An index that knows everything after `revision`.
-    pub(super) fn new(revision: u64, max_bytes: usize) -> Self {
-        Self { generations: VecDeque::new(), bytes: 0, max_bytes, floor: revision }
+    pub(super) fn new(revision: u64, max_bytes: usize, hasher: Seeded) -> Self {
+        Self { generations: VecDeque::new(), bytes: 0, max_bytes, floor: revision, hasher }
     }
 
     /// Every commit after this revision is remembered.
@@ -89,7 +90,7 @@ impl RecentCommits {
     pub(super) fn record<'a>(&mut self, revision: u64, keys: impl Iterator<Item = &'a Bytes>) {
         let full = (self.bytes / 8).max(SMALLEST_GENERATION).min(self.max_bytes / 8);
         if self.generations.back().is_none_or(|newest| newest.bytes >= full) {
-            self.generations.push_back(Generation::default());
+            self.generations.push_back(Generation::new(self.hasher.clone()));
         }
         let Some(generation) = self.generations.back_mut() else { return };
         let before = generation.bytes;
@@ -124,6 +125,11 @@ impl RecentCommits {
 }
 
 impl Generation {
+    fn new(hasher: Seeded) -> Self {
+        let last_write = HashMap::with_hasher(hasher);
+        Self { last_write, order: RefCell::new(None), newest: 0, bytes: 0 }
+    }
+
     fn changed_in(&self, range: &KeyRange, revision: u64) -> Option<Bytes> {
         let mut order = self.order.borrow_mut();
         let Order { keys, unordered } = order.get_or_insert_with(|| Order {
@@ -152,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_key_written_twice_is_remembered_until_its_last_commit_is_forgotten() {
-        let mut recent = RecentCommits::new(0, usize::MAX);
+        let mut recent = RecentCommits::new(0, usize::MAX, Seeded::fixed());
         recent.record(1, [key(1), key(2)].iter());
         recent.record(2, [key(1)].iter());
         recent.trim(1);
@@ -165,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_write_shows_whichever_generation_it_is_in() {
-        let mut recent = RecentCommits::new(0, 32 * (1 + OVERHEAD));
+        let mut recent = RecentCommits::new(0, 32 * (1 + OVERHEAD), Seeded::fixed());
         for revision in 1..=60 {
             recent.record(revision, [key(revision as u8 % 7)].iter());
         }
@@ -184,7 +190,7 @@ mod tests {
 
     #[test]
     fn g4_a_key_that_comes_after_a_range_was_asked_about_shows_in_the_next_answer() {
-        let mut recent = RecentCommits::new(0, usize::MAX);
+        let mut recent = RecentCommits::new(0, usize::MAX, Seeded::fixed());
         let range = KeyRange::new(key(3), key(9));
         for revision in 1..=20u8 {
             recent.record(revision.into(), [key(revision)].iter());
@@ -198,7 +204,7 @@ mod tests {
     #[test]
     fn g10_the_index_is_bounded_and_its_floor_tells_what_was_forgotten() {
         let max = 16 * (1 + OVERHEAD);
-        let mut recent = RecentCommits::new(0, max);
+        let mut recent = RecentCommits::new(0, max, Seeded::fixed());
         for revision in 1..=100 {
             recent.record(revision, [key(revision as u8)].iter());
             recent.trim(0);
@@ -215,7 +221,7 @@ mod tests {
 
     #[test]
     fn there_are_a_few_dozen_generations_however_much_is_remembered() {
-        let mut recent = RecentCommits::new(0, usize::MAX);
+        let mut recent = RecentCommits::new(0, usize::MAX, Seeded::fixed());
         let long = |revision: u64| {
             let mut key = vec![0; 10_000 - OVERHEAD];
             key[..8].copy_from_slice(&revision.to_be_bytes());
@@ -238,7 +244,7 @@ mod tests {
 
     #[test]
     fn few_commits_are_one_generation() {
-        let mut recent = RecentCommits::new(0, usize::MAX);
+        let mut recent = RecentCommits::new(0, usize::MAX, Seeded::fixed());
         for revision in 1..=1_000 {
             recent.record(revision, [key(revision as u8)].iter());
         }
@@ -248,7 +254,7 @@ mod tests {
     #[test]
     fn g10_the_bound_is_what_may_be_held() {
         let max = 16 * (1 + OVERHEAD);
-        let mut recent = RecentCommits::new(0, max);
+        let mut recent = RecentCommits::new(0, max, Seeded::fixed());
         for revision in 1..=16 {
             recent.record(revision, [key(revision as u8)].iter());
         }
@@ -258,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_range_that_was_written_is_found_at_any_age() {
-        let mut recent = RecentCommits::new(0, usize::MAX);
+        let mut recent = RecentCommits::new(0, usize::MAX, Seeded::fixed());
         recent.record(1, [key(1), key(5)].iter());
         recent.record(2, [key(9)].iter());
         let range = |start: u8, end: u8| KeyRange::new(vec![start], vec![end]);
@@ -273,7 +279,7 @@ mod tests {
 
     #[test]
     fn keys_are_put_in_order_for_who_asks_about_a_range_only() {
-        let mut recent = RecentCommits::new(0, usize::MAX);
+        let mut recent = RecentCommits::new(0, usize::MAX, Seeded::fixed());
         recent.record(1, [key(1)].iter());
         let in_order = |recent: &RecentCommits| recent.generations[0].order.borrow().is_some();
         assert_eq!(recent.changed_in(&KeyRange::point(&key(1)), 0), Some(key(1)));

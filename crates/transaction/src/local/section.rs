@@ -299,6 +299,8 @@ mod tests {
     use tandem_base::Code;
     use tandem_storage::{Durability, MemoryStorage, Storage};
 
+    use crate::hash::Seeded;
+
     use super::*;
     use crate::commit::Change;
 
@@ -346,7 +348,7 @@ mod tests {
     #[test]
     fn g1_a_member_builds_on_the_view_the_group_before_and_the_members_before_it() {
         let (mut section, rows) = states();
-        let mut recent = RecentCommits::new(0, usize::MAX);
+        let mut recent = RecentCommits::new(0, usize::MAX, Seeded::fixed());
         let state = section.deciding(&mut recent);
         for n in 0..27 {
             let row = rows.iter().find(|(at, _)| *at == key(n)).map(|(_, value)| value.clone());
@@ -368,7 +370,7 @@ mod tests {
     #[test]
     fn the_log_is_longer_by_what_the_batch_writes_to_it() {
         let (mut section, _) = states();
-        let mut recent = RecentCommits::new(0, usize::MAX);
+        let mut recent = RecentCommits::new(0, usize::MAX, Seeded::fixed());
         let mut state = section.deciding(&mut recent);
         for n in 1..=2 {
             let after = Some(Bytes::from(vec![b'x'; 10 * n]));
@@ -393,7 +395,7 @@ mod tests {
     #[test]
     fn what_is_no_longer_remembered_may_have_changed() {
         let (mut section, _) = states();
-        let mut recent = RecentCommits::new(10, usize::MAX);
+        let mut recent = RecentCommits::new(10, usize::MAX, Seeded::fixed());
         recent.record(12, [key(1)].iter());
         let state = section.deciding(&mut recent);
         assert!(state.changed_since(&key(2), 9), "before the floor");

@@ -440,7 +440,17 @@ impl Transaction {
     }
 
     fn tracks_reads(&self) -> bool {
+        self.note_read();
+        self.remembers_reads()
+    }
+
+    /// That something was read, whatever it was.
+    pub(crate) fn note_read(&self) {
         self.has_read.store(true, tandem_base::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Whether what was read is compared at the commit.
+    pub(crate) fn remembers_reads(&self) -> bool {
         self.isolation == Isolation::Serializable && !self.read_only
     }
 
