@@ -8,6 +8,10 @@
 //! wait then never ends by its time, so a lost wake-up is a deadlock instead of
 //! a short delay.
 
+/// Whether a scheduler chooses who goes on. Then to look again and again whether
+/// another thread is done is to make more schedules, not to wait less.
+pub const EXPLORED: bool = cfg!(feature = "shuttle");
+
 #[cfg(not(feature = "shuttle"))]
 pub use std::{
     sync::{Condvar, Mutex, MutexGuard, OnceLock, RwLock, atomic},

@@ -25,6 +25,7 @@ pub struct Scenario {
 /// All of them.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "committers", body: pipeline::committers },
+    Scenario { name: "brief_writes", body: pipeline::brief_writes },
     Scenario { name: "failing_write", body: pipeline::failing_write },
     Scenario { name: "panicking_write", body: pipeline::panicking_write },
     Scenario { name: "panicking_derive", body: pipeline::panicking_derive },

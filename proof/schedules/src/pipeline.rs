@@ -4,9 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use tandem_base::sync::thread;
 use tandem_base::{Code, Environment};
+use tandem_storage::Durability;
 use tandem_transaction::{Commit, CommitListener, Coordination, Isolation, LocalCoordinator, Read};
 
-use crate::store::{Fault, POISONOUS, assert_clean, commit_one, newest, number, open, row};
+use crate::store::{
+    Fault, POISONOUS, assert_clean, commit_one, newest, number, open, open_as, row,
+};
 
 /// The revisions that were announced. Its lock is never held over a switch.
 #[derive(Default)]
@@ -34,12 +37,26 @@ fn store(fault: Fault, cache: usize) -> (Arc<LocalCoordinator>, Arc<Announced>) 
 /// order, and nothing is lost.
 pub fn committers() {
     let (store, announced) = store(Fault::None, 0);
-    let threads: Vec<_> = (0..4u8)
-        .map(|thread| {
-            let store = store.clone();
+    counting(&store, &announced, &[2, 1, 1, 1]);
+}
+
+/// The same by two, whose commits need not reach the disk: a leader waits awake.
+pub fn brief_writes() {
+    let announced = Arc::new(Announced::default());
+    let environment = Environment::simulated(1).0;
+    let store = open_as(Durability::Buffered, Fault::None, 0, announced.clone(), environment);
+    counting(&store, &announced, &[3, 3]);
+}
+
+/// As many threads, each with so many increments of one row.
+fn counting(store: &Arc<LocalCoordinator>, announced: &Announced, increments: &[u8]) {
+    let threads: Vec<_> = increments
+        .iter()
+        .map(|increments| {
+            let (store, increments) = (store.clone(), *increments);
             thread::spawn(move || {
                 let mut done = Vec::new();
-                for _ in 0..=u8::from(thread == 0) {
+                for _ in 0..increments {
                     match commit_one(&store, 0, Isolation::Serializable) {
                         Ok(receipt) => {
                             let (revision, _) = newest(&store, 0);
@@ -60,8 +77,8 @@ pub fn committers() {
     assert!(count > 0, "the first one cannot meet a conflict");
     assert_eq!(revisions, (1..=count).collect::<Vec<_>>());
     assert_eq!(announced.revisions(), revisions);
-    assert_eq!(newest(&store, 0), (count, u8::try_from(count).unwrap()));
-    assert_clean(&store);
+    assert_eq!(newest(store, 0), (count, u8::try_from(count).unwrap()));
+    assert_clean(store);
 }
 
 /// The second write fails, or panics: what came before stands, nothing later is

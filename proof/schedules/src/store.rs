@@ -86,8 +86,19 @@ impl Derive for Plain {
     }
 }
 
-/// Opens a store. `cache` bytes of rows are kept at hand.
+/// Opens a store whose commits are durable. `cache` bytes of rows are kept at hand.
 pub fn open(
+    fault: Fault,
+    cache: usize,
+    listener: Arc<dyn CommitListener>,
+    environment: Environment,
+) -> Arc<LocalCoordinator> {
+    open_as(Durability::Sync, fault, cache, listener, environment)
+}
+
+/// As [`open`], with another durability.
+pub fn open_as(
+    durability: Durability,
     fault: Fault,
     cache: usize,
     listener: Arc<dyn CommitListener>,
@@ -99,7 +110,6 @@ pub fn open(
         ..TransactionLimits::default()
     };
     let engine = Engine { memory: MemoryStorage::new(), writes: AtomicU64::new(0), fault };
-    let durability = Durability::Sync;
     Arc::new(
         LocalCoordinator::open(
             Arc::new(engine),

@@ -99,6 +99,10 @@ impl Stages for LocalCoordinator {
         }
     }
 
+    fn is_brief(&self, group: &Group) -> bool {
+        group.durability != Some(Durability::Sync)
+    }
+
     fn write(&self, group: Group) -> Vec<(Decision, Spent)> {
         let Group { mut decisions, durability, outcome, .. } = group;
         let Some(outcome) = outcome else { return decisions };
