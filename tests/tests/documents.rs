@@ -467,3 +467,32 @@ fn dependencies_lists_every_direct_dependency_with_its_users() {
     }
     assert_same(&listed, &declared);
 }
+
+// Test programs of several files
+
+/// A file that its program does not name would be compiled by nobody, and missed by nobody.
+#[test]
+fn every_file_of_a_test_program_is_a_module_of_it() {
+    let root = read(&workspace().join("Cargo.toml"));
+    let (_, members) = root.split_once("\nmembers = [").expect("members");
+    let members = members.split(']').next().unwrap_or_default();
+    let mut files = 0;
+    for member in members.split('"').skip(1).step_by(2) {
+        let Ok(entries) = fs::read_dir(workspace().join(member).join("tests")) else { continue };
+        for folder in entries.map(|entry| entry.expect("an entry").path()) {
+            let Ok(main) = fs::read_to_string(folder.join("main.rs")) else { continue };
+            for entry in fs::read_dir(&folder).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                let name = path.file_stem().and_then(|name| name.to_str()).expect("a name");
+                let is_source = path.is_dir() && path.join("mod.rs").exists()
+                    || path.extension().is_some_and(|extension| extension == "rs");
+                if is_source && name != "main" {
+                    files += 1;
+                    let is_named = main.lines().any(|line| line == format!("mod {name};"));
+                    assert!(is_named, "{} is no module of its program", path.display());
+                }
+            }
+        }
+    }
+    assert!(files > 0, "no test program has a module");
+}
