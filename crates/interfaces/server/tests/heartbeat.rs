@@ -121,8 +121,10 @@ async fn a_pong_counts_while_a_request_waits() {
     // The request in progress keeps neither the pings from coming nor the
     // pongs from being heard.
     for _ in 0..3 {
-        while two.frame().await["type"] != "ping" {}
-        two.send(&json!({ "type": "pong", "timestamp": 0 })).await;
+        for client in [&mut one, &mut two] {
+            while client.frame().await["type"] != "ping" {}
+            client.send(&json!({ "type": "pong", "timestamp": 0 })).await;
+        }
     }
     one.ok("store.rollback", json!({ "transaction": tx })).await;
     assert_eq!(two.answer(id).await["type"], "result");
