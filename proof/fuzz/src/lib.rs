@@ -22,6 +22,7 @@ pub mod import;
 pub mod keys;
 pub mod memory;
 pub mod mutate;
+pub mod sql;
 pub mod verdict;
 pub mod wire;
 
@@ -36,12 +37,13 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     Target { name: "wire", run: wire::target, allocation: 256 << 20 },
     Target { name: "filters", run: filters::target, allocation: 256 << 20 },
     Target { name: "keys", run: keys::target, allocation: 64 << 20 },
     Target { name: "config", run: config::target, allocation: 64 << 20 },
     Target { name: "import", run: import::target, allocation: 128 << 20 },
+    Target { name: "sql", run: sql::target, allocation: 256 << 20 },
     Target { name: "damage", run: damage::target, allocation: 512 << 20 },
 ];
 

@@ -59,6 +59,7 @@ fn g9_g10_no_input_breaks_what_reads_it() {
         ("import", 600),
         ("filters", 400),
         ("wire", 300),
+        ("sql", 200),
         ("damage", 100),
     ] {
         run(name, inputs);

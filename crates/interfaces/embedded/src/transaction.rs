@@ -229,26 +229,26 @@ impl Transaction {
     /// Opens a savepoint. Savepoints nest; the same name may be open twice.
     ///
     /// # Errors
-    /// `LIMIT_EXCEEDED` for too many; and when the transaction is over.
+    /// `LIMIT_EXCEEDED` for too many; and when the transaction or the store is over.
     pub fn savepoint(&self, name: &str) -> Result<()> {
-        self.engine().savepoint(name)
+        self.with(|_, engine| engine.savepoint(name))
     }
 
     /// Undoes every write after the innermost savepoint of that name. The
     /// savepoint stays open. Cost: what is undone.
     ///
     /// # Errors
-    /// `SAVEPOINT_NOT_FOUND`; and when the transaction is over.
+    /// `SAVEPOINT_NOT_FOUND`; and when the transaction or the store is over.
     pub fn rollback_to(&self, name: &str) -> Result<()> {
-        self.engine().rollback_to(name)
+        self.with(|_, engine| engine.rollback_to(name))
     }
 
     /// Forgets the innermost savepoint of that name; its writes stay.
     ///
     /// # Errors
-    /// `SAVEPOINT_NOT_FOUND`; and when the transaction is over.
+    /// `SAVEPOINT_NOT_FOUND`; and when the transaction or the store is over.
     pub fn release(&self, name: &str) -> Result<()> {
-        self.engine().release_savepoint(name)
+        self.with(|_, engine| engine.release_savepoint(name))
     }
 
     /// Reads a record and locks it to the end of the transaction: other

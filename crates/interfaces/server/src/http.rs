@@ -171,6 +171,7 @@ async fn metrics(shared: &Arc<Shared>) -> Answer {
         connections: shared.connections.len(),
         subscriptions: shared.subscriptions.value(),
         transactions: shared.open_transactions.value(),
+        sql: shared.sql.open(),
     };
     let figures = shared.clone();
     let page = shared

@@ -24,6 +24,7 @@ use tandem_sql::{Interrupt, Session, SessionOptions};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::SqlLimits;
+use crate::limits::Gauge;
 
 /// Idle sessions that are kept.
 const KEPT_SESSIONS: usize = 8;
@@ -37,6 +38,16 @@ pub(crate) struct SqlSessions {
     options: SessionOptions,
     room: Arc<Semaphore>,
     idle: Mutex<Vec<Session>>,
+    busy: Gauge,
+}
+
+/// How many sessions there are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenSessions {
+    /// They run a statement.
+    pub(crate) busy: usize,
+    /// They are kept for the next.
+    pub(crate) idle: usize,
 }
 
 impl SqlSessions {
@@ -52,7 +63,12 @@ impl SqlSessions {
             tracing::warn!(%error, "SQL has no bound on its memory");
         }
         let room = Arc::new(Semaphore::new(limits.max_sessions.min(Semaphore::MAX_PERMITS)));
-        Self { options, room, idle: Mutex::default() }
+        Self { options, room, idle: Mutex::default(), busy: Gauge::default() }
+    }
+
+    /// How many there are now.
+    pub(crate) fn open(&self) -> OpenSessions {
+        OpenSessions { busy: self.busy.value(), idle: lock(&self.idle).len() }
     }
 
     /// Waits until there may be one more in use. Safe to cancel.
@@ -71,12 +87,14 @@ impl SqlSessions {
         work: impl FnOnce(&Session) -> Result<T>,
     ) -> Result<T> {
         let idle = lock(&self.idle).pop();
+        let busy = self.busy.hold();
         let session = match idle {
             Some(session) => session,
             None => Session::with_options(store, self.options.clone())?,
         };
         wanted.begin(session.interrupt())?;
         let answer = work(&session);
+        drop(busy);
         if wanted.end() {
             let mut idle = lock(&self.idle);
             if idle.len() < KEPT_SESSIONS {

@@ -103,7 +103,7 @@ impl Control {
 }
 
 /// A word as it is meant: of a quoted name, what is between the quotes.
-fn text(token: &Token) -> String {
+pub(crate) fn text(token: &Token) -> String {
     match token {
         Token::Word(word) => word.value.clone(),
         Token::SingleQuotedString(text) | Token::DoubleQuotedString(text) => text.clone(),

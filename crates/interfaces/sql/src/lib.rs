@@ -20,6 +20,7 @@
 mod control;
 mod conversion;
 mod define;
+mod describe;
 mod error;
 mod output;
 mod parameters;

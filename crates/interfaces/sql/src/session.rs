@@ -258,13 +258,23 @@ impl Session {
         mut each: impl FnMut(&Row) -> Result<bool>,
     ) -> Result<Arc<[OutputColumn]>> {
         let statements = self.parse(sql)?;
-        let [Statement { text, kind: Kind::Read, .. }] = &*statements else {
+        let [statement @ Statement { kind: Kind::Read | Kind::Describe(_), .. }] = &*statements
+        else {
             return Err(sql_error("One statement that reads is expected"));
         };
         let parameters = parameters.into();
         self.reading(&parameters, |scope| {
+            if let Kind::Describe(described) = &statement.kind {
+                let Output { columns, rows, .. } = described.run(scope);
+                for row in &rows {
+                    if !each(row)? {
+                        break;
+                    }
+                }
+                return Ok(columns);
+            }
             let mut row = Row { columns: Arc::default(), values: Vec::new() };
-            scope.select(text, &mut |columns, values| {
+            scope.select(&statement.text, &mut |columns, values| {
                 if row.columns.is_empty() {
                     row.columns = columns.clone();
                 }
@@ -322,7 +332,9 @@ impl Session {
         let parameters = parameters.into();
         let statement = without_control(&statements)?;
         match &statement.kind {
-            Kind::Read => self.read_in(transaction, &parameters, |scope| read(scope, statement)),
+            Kind::Read | Kind::Describe(_) => {
+                self.read_in(transaction, &parameters, |scope| read(scope, statement))
+            }
             _ => match self.write_in(transaction, &parameters, statement)? {
                 Done::Whole(output) => Ok(output),
                 Done::InPart(error) => Err(error),
@@ -373,7 +385,9 @@ impl Session {
     fn run(&self, statement: &Statement, parameters: &Parameters) -> Result<Output> {
         match &statement.kind {
             Kind::Control(control) => self.control(control).map(|()| Output::default()),
-            Kind::Read => self.reading(parameters, |scope| read(scope, statement)),
+            Kind::Read | Kind::Describe(_) => {
+                self.reading(parameters, |scope| read(scope, statement))
+            }
             Kind::Write(_) | Kind::Define(_) => self.writing(statement, parameters),
         }
     }
@@ -441,7 +455,9 @@ impl Session {
                 Kind::Define(parsed) => {
                     define::run(scope, parsed, &statement.text).map(Done::Whole)
                 }
-                Kind::Read | Kind::Control(_) => read(scope, statement).map(Done::Whole),
+                Kind::Read | Kind::Describe(_) | Kind::Control(_) => {
+                    read(scope, statement).map(Done::Whole)
+                }
             })
         })
     }
@@ -563,6 +579,9 @@ pub fn bound_memory(bytes: u32) -> Result<()> {
 }
 
 fn read(scope: &Scope<'_>, statement: &Statement) -> Result<Output> {
+    if let Kind::Describe(described) = &statement.kind {
+        return Ok(described.run(scope));
+    }
     let (columns, rows) = scope.rows(&statement.text).map_err(|error| statement.placed(error))?;
     let rows = answered(&columns, rows);
     Ok(Output { columns, rows, changes: 0, last_key: None })

@@ -12,7 +12,8 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 use tandem_base::{Error, Result};
 
-use crate::control::Control;
+use crate::control::{self, Control};
+use crate::describe::Describe;
 use crate::output::sql_error;
 use crate::write::Writing;
 
@@ -42,6 +43,8 @@ impl Statement {
 pub(crate) enum Kind {
     /// SQLite runs it over virtual tables.
     Read,
+    /// Tells what a table is.
+    Describe(Describe),
     /// INSERT, UPDATE, DELETE.
     Write(Arc<Writing>),
     /// CREATE, ALTER, DROP.
@@ -249,7 +252,17 @@ fn pragma(words: &[&Token]) -> Result<Kind> {
     const KNOWN: [&str; 4] = ["table_info", "table_xinfo", "table_list", "compile_options"];
     let name = words.get(1).map(ToString::to_string).unwrap_or_default();
     if KNOWN.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
-        return Ok(Kind::Read);
+        let whole = match name.to_ascii_lowercase().as_str() {
+            "table_info" => false,
+            "table_xinfo" => true,
+            _ => return Ok(Kind::Read),
+        };
+        return Ok(match &words[2..] {
+            [Token::LParen, table, Token::RParen] | [Token::Eq, table] => {
+                Kind::Describe(Describe { table: control::text(table), whole })
+            }
+            _ => Kind::Read,
+        });
     }
     Err(sql_error(format!("PRAGMA {name} is not supported")).with("pragma", name))
 }

@@ -581,6 +581,50 @@ fn a_reopened_store_has_the_same_tables() {
     clean(&store);
 }
 
+/// It told names and types alone, as SQLite knows no more of a virtual table.
+#[test]
+fn table_info_tells_what_was_declared() {
+    let (store, session) = memory();
+    run(
+        &session,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT NOT NULL DEFAULT 'it''s',
+                         b REAL DEFAULT (1 + 1), c);
+         CREATE TABLE p (x TEXT, y INT, z INT, PRIMARY KEY (y, x))",
+    );
+    let told = json!([
+        [0, "id", "INTEGER", 0, null, 1],
+        [1, "a", "TEXT", 1, "'it''s'", 0],
+        [2, "b", "REAL", 0, "1 + 1", 0],
+        [3, "c", "", 0, null, 0],
+    ]);
+    for sql in ["PRAGMA table_info(T)", "pragma table_info = 't'", "PRAGMA table_info(\"t\");"] {
+        assert_eq!(rows(&session, sql), told, "{sql}");
+    }
+    assert_eq!(
+        rows(&session, "PRAGMA table_info(p)"),
+        json!([
+            [0, "x", "TEXT", 1, null, 2],
+            [1, "y", "INT", 1, null, 1],
+            [2, "z", "INT", 0, null, 0]
+        ])
+    );
+    assert_eq!(rows(&session, "PRAGMA table_info(nowhere)"), json!([]));
+    assert_eq!(
+        rows(&session, "PRAGMA table_xinfo(p)")[3],
+        json!([3, "_record", "JSON", 1, null, 0, 1])
+    );
+    run(&session, "BEGIN; ALTER TABLE p ADD COLUMN w BOOLEAN DEFAULT TRUE");
+    let mut seen = Vec::new();
+    let columns = session.query_each("PRAGMA table_info(p)", (), |row| {
+        seen.push((row.get::<String>("name")?, row.get::<Option<String>>("dflt_value")?));
+        Ok(true)
+    });
+    assert_eq!(columns.unwrap().len(), 6);
+    assert_eq!(seen[3], ("w".to_owned(), Some("TRUE".to_owned())));
+    run(&session, "ROLLBACK");
+    clean(&store);
+}
+
 #[test]
 fn an_expression_is_kept_as_it_was_meant() {
     let (store, session) = memory();

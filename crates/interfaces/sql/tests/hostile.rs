@@ -83,6 +83,8 @@ fn g9_files_modules_and_the_schema_are_out_of_reach() {
         "SELECT 'a\0b'",
         "DELETE FROM t WHERE a = 'a\0b'",
         "DELETE FROM t \0 WHERE 0",
+        "INSERT INTO t VALUES RETURNING (9) ON CONFLICT DO NOTHING",
+        "INSERT INTO t VALUES (9) RETURNING a ON CONFLICT DO NOTHING",
         "CREATE TABLE \"a\0b\" (c TEXT)",
         "CREATE TABLE a (\"c\0d\" TEXT)",
     ] {

@@ -158,6 +158,7 @@ fn plain_statements_do_what_sqlite_does() {
         "INSERT INTO t (id, d) VALUES (5, 5), (6, 1 + 5)",
         "INSERT INTO t (id, a) SELECT id + 10, a + 100 FROM t WHERE id < 3 ORDER BY id",
         "INSERT INTO t (b, c, id) VALUES ('y', 1, 20), ('z', 2, 21)",
+        "INSERT INTO t (id, a, b, a) VALUES (22, 901, 'twice', 902)",
         "INSERT INTO t (id, a) VALUES ((SELECT max(id) FROM t) + 1, 81), ((SELECT max(id) FROM t) + 2, 82)",
         "INSERT INTO t (id, c) SELECT 30, 30 FROM t JOIN (SELECT 1 AS conflict) ON conflict = id",
         "INSERT INTO t (id, c) SELECT max(id) + 1, 77 FROM t",

@@ -8,6 +8,7 @@ use tandem::{Code, Durability, Store, TransactionOptions};
 fn a_closed_store_answers_closed_everywhere() {
     let store = accounts();
     let tx = store.begin().unwrap();
+    tx.savepoint("early").unwrap();
     let mut rows = store.bucket("accounts").all().iter().unwrap();
     let other = store.clone();
     store.close();
@@ -20,6 +21,9 @@ fn a_closed_store_answers_closed_everywhere() {
     assert_eq!(code(other.on("bucket.*.*", |_| {})), Code::Closed);
     assert_eq!(code(other.maintain()), Code::Closed);
     assert_eq!(code(tx.bucket("accounts").get(1)), Code::Closed);
+    assert_eq!(code(tx.savepoint("late")), Code::Closed);
+    assert_eq!(code(tx.rollback_to("early")), Code::Closed);
+    assert_eq!(code(tx.release("early")), Code::Closed);
     assert_eq!(code(tx.commit()), Code::Closed);
     assert!(rows.by_ref().take(2).all(|row| row.is_ok()), "what was read ahead");
     assert_eq!(code(rows.next().unwrap()), Code::Closed);

@@ -23,6 +23,7 @@ use tandem_base::{Code, Error, Result};
 use crate::live::SubscriptionStatistics;
 use crate::metrics::store::StoreFigures;
 use crate::metrics::subscriptions::SubscriptionFigures;
+use crate::sql_sessions::OpenSessions;
 
 pub(crate) use prometheus_text::CONTENT_TYPE;
 
@@ -49,6 +50,7 @@ pub(crate) struct Metrics {
     closed: Family<Labels<1>, Counter>,
     subscriptions: Gauge,
     open_transactions: Gauge,
+    sql_sessions: Family<Labels<1>, Gauge>,
 }
 
 /// What is open at the moment.
@@ -57,6 +59,7 @@ pub(crate) struct Open {
     pub(crate) connections: usize,
     pub(crate) subscriptions: usize,
     pub(crate) transactions: usize,
+    pub(crate) sql: OpenSessions,
 }
 
 /// Why somebody who wanted a WebSocket did not get one.
@@ -109,6 +112,7 @@ impl Metrics {
                 "tandem_open_transactions",
                 "Transactions held open by connections",
             ),
+            sql_sessions: added(all, "tandem_sql_sessions", "Sessions of SQL, by state"),
             registry,
             store,
         }
@@ -169,6 +173,9 @@ impl Metrics {
         set(&self.connections, open.connections);
         set(&self.subscriptions, open.subscriptions);
         set(&self.open_transactions, open.transactions);
+        for (state, sessions) in [("busy", open.sql.busy), ("idle", open.sql.idle)] {
+            set(&self.sql_sessions.get_or_create(&[("state", state.into())]), sessions);
+        }
         let mut figures = Registry::default();
         figures.register_collector(Box::new(StoreFigures(self.store.statistics()?)));
         figures.register_collector(Box::new(SubscriptionFigures(subscriptions)));

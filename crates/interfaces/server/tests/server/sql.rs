@@ -29,6 +29,16 @@ async fn until_one_runs(server: &RunningServer) {
     }
 }
 
+/// The sessions that are busy and those that are idle, as the page tells.
+fn sessions(figures: &str) -> (usize, usize) {
+    let figure = |state: &str| {
+        let sample = format!("tandem_sql_sessions{{state=\"{state}\"}} ");
+        let line = figures.lines().find_map(|line| line.strip_prefix(&sample));
+        line.and_then(|value| value.parse().ok()).expect("it is on the page")
+    };
+    (figure("busy"), figure("idle"))
+}
+
 fn assert_clean(server: &RunningServer) {
     let report = server.store().check(&CheckOptions::new()).expect("checked");
     assert!(report.is_clean(), "{report:?}");
@@ -133,11 +143,13 @@ async fn a_read_whose_client_has_gone_ends() {
     let mut a = Client::connect(&server).await;
     a.post("sql.execute", sql(ENDLESS, Value::Null)).await;
     until_one_runs(&server).await;
+    assert_eq!(sessions(&http_get(&server, "/metrics").await), (1, 0));
     drop(a);
     // There is one session: this waits until that read has ended.
     let mut b = Client::connect(&server).await;
     assert_eq!(rows(&mut b, "SELECT 1").await, json!([[1]]));
     let figures = http_get(&server, "/metrics").await;
+    assert_eq!(sessions(&figures), (0, 1));
     let ended = "tandem_requests_total{type=\"sql.execute\",outcome=\"TIMEOUT\"} 1";
     assert!(figures.contains(ended), "{figures}");
     assert_clean(&server);

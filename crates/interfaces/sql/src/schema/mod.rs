@@ -229,6 +229,16 @@ impl<'a> Schema<'a> {
     }
 }
 
+/// What a column's DEFAULT says, given its expression or the field's constant: as
+/// SQLite tells it, without parentheses around.
+pub(crate) fn default_text(expression: Option<&str>, constant: Option<&Json>) -> Option<String> {
+    match expression {
+        Some(text) if is_enclosed(text) => Some(text[1..text.len() - 1].to_owned()),
+        Some(text) => Some(text.to_owned()),
+        None => constant.filter(|value| !value.is_null()).map(literal),
+    }
+}
+
 /// Whether the whole of an expression is in parentheses.
 fn is_enclosed(expression: &str) -> bool {
     let Some(inner) = expression.strip_prefix('(').and_then(|text| text.strip_suffix(')')) else {

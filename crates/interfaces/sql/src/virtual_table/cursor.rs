@@ -8,7 +8,7 @@ use rusqlite::types::{Null, ToSqlOutput, ValueRef};
 use rusqlite::vtab::{Context, Filters, VTabCursor};
 use serde_json::json;
 use tandem_base::Result;
-use tandem_query::Stream;
+use tandem_query::{QueryLimits, Stream};
 use tandem_record::row::Row;
 
 use crate::shared::Shared;
@@ -83,7 +83,8 @@ impl Cursor {
             _ => None,
         }
         .map_or(plan.first_chunk(), |wanted| wanted.clamp(1, LARGEST_CHUNK));
-        self.stream = Some(Stream::new(plan.query(&self.table, all_of(filter)?)?));
+        let query = plan.query(&self.table, all_of(filter)?, self.limits()?)?;
+        self.stream = Some(Stream::new(query));
         self.advance()
     }
 
@@ -93,7 +94,8 @@ impl Cursor {
         let keys = equals(plan.conditions[key].affinity, value);
         // A number that is no text of a key: SQLite compares with them all.
         let Some(keys) = keys else {
-            let query = ReadPlan { key: None, ..plan.clone() }.query(&self.table, None)?;
+            let every = ReadPlan { key: None, ..plan.clone() };
+            let query = every.query(&self.table, None, self.limits()?)?;
             self.next_chunk = LARGEST_CHUNK;
             self.stream = Some(Stream::new(query));
             return self.advance();
@@ -103,6 +105,11 @@ impl Cursor {
         self.current =
             self.shared.transaction()?.statement(|records, tx| records.get(tx, name, key))?;
         Ok(())
+    }
+
+    /// What a read of the store may hold.
+    fn limits(&self) -> Result<QueryLimits> {
+        Ok(self.shared.transaction()?.store().limits().query)
     }
 
     fn advance(&mut self) -> Result<()> {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::vtab::{IndexConstraintOp, IndexFlags, IndexInfo};
 use serde_json::{Map, Value as Json, json};
 use tandem_base::Result;
-use tandem_query::{Forecast, Hint, Query, forecast};
+use tandem_query::{Forecast, Hint, Query, QueryLimits, forecast};
 use tandem_record::filter::Filter;
 
 use crate::shared::Shared;
@@ -135,9 +135,15 @@ pub(crate) fn choose(shared: &Shared, table: &Table, info: &mut IndexInfo) -> Re
 
 impl ReadPlan {
     /// The query that the plan is, for some conditions.
-    pub(crate) fn query(&self, table: &Table, filter: Option<Filter>) -> Result<Query> {
+    pub(crate) fn query(
+        &self,
+        table: &Table,
+        filter: Option<Filter>,
+        limits: QueryLimits,
+    ) -> Result<Query> {
         let mut query = Query::new(&*table.name).sort_json(&json!(self.sort))?;
         query.filter = filter;
+        query.limits = limits;
         query.hint = self.index.clone().map(Hint::Index);
         Ok(query)
     }
@@ -149,10 +155,14 @@ impl ReadPlan {
 }
 
 /// The order in which rows are read when none is asked for: the one that the
-/// access has by itself, so that they need not be held to be sorted.
+/// access has by itself, so that they need not be held to be sorted. An index over
+/// elements has none.
 fn natural(table: &Table, chosen: &Forecast) -> Vec<String> {
-    let index = chosen.index.as_ref().and_then(|name| table.bucket.index(name));
-    index.map_or_else(|| vec![table.bucket.key_field.clone()], |index| index.fields.clone())
+    match chosen.index.as_ref().and_then(|name| table.bucket.index(name)) {
+        None => vec![table.bucket.key_field.clone()],
+        Some(index) if index.multi => Vec::new(),
+        Some(index) => index.fields.clone(),
+    }
 }
 
 fn ask(shared: &Shared, query: &Query, any_order: bool) -> Result<Forecast> {

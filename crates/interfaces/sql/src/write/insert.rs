@@ -29,7 +29,7 @@ pub(crate) fn run(writer: &mut Writer<'_>, insert: &Insert) -> Result<Option<Don
     let table = writer.table.clone();
     let places = places(&table, insert)?;
     let upserts = Upserts::new(writer, &insert.clauses)?;
-    let one = OneInsert { insert, table: &table, places: &places, upserts: &upserts };
+    let one = OneInsert { insert, table: &table, taken: taken(&places), upserts: &upserts };
     match &insert.source {
         Source::Defaults => one.run(writer, &[]),
         Source::Constants(rows) => {
@@ -76,6 +76,13 @@ fn places(table: &Table, insert: &Insert) -> Result<Vec<Place>> {
     insert.columns.iter().map(place).collect()
 }
 
+/// The values that are taken, and where they go: of a column that is named twice the
+/// first, as in SQLite.
+fn taken(places: &[Place]) -> Vec<(usize, Place)> {
+    let all = places.iter().copied().enumerate();
+    all.filter(|(at, place)| !places[..*at].contains(place)).collect()
+}
+
 fn check_width(table: &Table, insert: &Insert, expected: usize, given: usize) -> Result<()> {
     if expected == given {
         return Ok(());
@@ -90,7 +97,7 @@ fn check_width(table: &Table, insert: &Insert, expected: usize, given: usize) ->
 struct OneInsert<'a> {
     insert: &'a Insert,
     table: &'a Table,
-    places: &'a [Place],
+    taken: Vec<(usize, Place)>,
     upserts: &'a Upserts,
 }
 
@@ -144,13 +151,14 @@ impl OneInsert<'_> {
     ) -> std::result::Result<Fields, Failure> {
         let table = self.table;
         let mut fields = Fields::new();
-        for (place, value) in self.places.iter().zip(values) {
-            if matches!(place, Place::Record) {
+        let taken = self.taken.iter().filter_map(|(at, place)| Some((*place, values.get(*at)?)));
+        for (place, value) in taken.clone() {
+            if place == Place::Record {
                 fields = writer.record(value)?;
             }
         }
-        for (place, value) in self.places.iter().zip(values) {
-            match *place {
+        for (place, value) in taken {
+            match place {
                 Place::Record => {}
                 Place::Rowid if value.is_null() => {
                     fields.shift_remove(&table.bucket.key_field);

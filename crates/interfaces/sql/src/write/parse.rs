@@ -374,10 +374,15 @@ fn take_clauses(tokens: &mut Vec<TokenWithSpan>) -> Result<Vec<Clause>> {
             })
     })
     .collect();
-    let Some(&first) = starts.first() else { return Ok(Vec::new()) };
+    let (Some(&first), Some(&last)) = (starts.first(), starts.last()) else {
+        return Ok(Vec::new());
+    };
     let end = outside(tokens, |at| keyword(&tokens[at].token) == Keyword::RETURNING)
         .next()
         .unwrap_or(tokens.len());
+    if end < last {
+        return Err(sql_error("near \"ON\": syntax error"));
+    }
     let ends = starts.iter().skip(1).copied().chain([end]);
     let clauses = starts
         .iter()
