@@ -205,12 +205,12 @@ fn kind(tokens: &[TokenWithSpan], lines: &Lines<'_>) -> Result<Kind> {
     }
     match keyword(0) {
         Keyword::CREATE | Keyword::DROP | Keyword::ALTER => {
-            if depth(tokens)? > SHALLOW {
+            if Depth::of(tokens)?.operators > SHALLOW {
                 return Err(sql_error(format!(
                     "Expression tree is too large (maximum depth {SHALLOW})"
                 )));
             }
-            parse(tokens).map(|statement| Kind::Define(Box::new(statement)))
+            with_room(tokens, || parse(tokens)).map(|statement| Kind::Define(Box::new(statement)))
         }
         _ => with_room(tokens, || Writing::parse(tokens, lines))
             .map(|writing| Kind::Write(Arc::new(writing))),
@@ -310,6 +310,10 @@ const MOST_SELECTS: usize = 500;
 /// A tree of that many operators is walked on any stack.
 const SHALLOW: usize = 60;
 
+/// To parse a level of what the parser enters by calling itself takes the stack of so
+/// many operators: up to 100 KiB where it is not optimised, as in a debug build.
+const LEVEL: usize = 4;
+
 /// Does `work`, which parses these tokens, where the stack suffices for it. The
 /// parser bounds parentheses, but makes a chain of operators a tree that is as deep
 /// as the chain is long, and whoever walks or drops it goes down all of it.
@@ -321,7 +325,8 @@ pub(crate) fn with_room<T: Send>(
     work: impl FnOnce() -> Result<T> + Send,
 ) -> Result<T> {
     const STACK_BYTES: usize = 64 << 20;
-    if depth(tokens)? <= SHALLOW {
+    let Depth { operators, levels } = Depth::of(tokens)?;
+    if operators + LEVEL * levels <= SHALLOW {
         return work();
     }
     std::thread::scope(|scope| {
@@ -331,92 +336,125 @@ pub(crate) fn with_room<T: Send>(
     })
 }
 
-/// No tree that is parsed of the tokens is deeper.
-fn depth(tokens: &[TokenWithSpan]) -> Result<usize> {
-    /// Of one parenthesis: operators of the present expression, the most of those
-    /// before it, selects.
-    #[derive(Default)]
-    struct Level {
-        operators: usize,
-        most: usize,
-        selects: usize,
-    }
-    let mut levels = vec![Level::default()];
-    for token in tokens {
-        let Some(level) = levels.last_mut() else { break };
-        let ended = match &token.token {
-            Token::LParen => {
-                levels.push(Level::default());
-                continue;
-            }
-            Token::RParen => {
-                let inner = level.operators.max(level.most).max(level.selects);
-                if levels.len() > 1 {
-                    levels.pop();
+/// No tree that is parsed of some tokens is deeper.
+struct Depth {
+    operators: usize,
+    /// Parentheses within each other, CASEs and operators before what they are of.
+    levels: usize,
+}
+
+impl Depth {
+    fn of(tokens: &[TokenWithSpan]) -> Result<Self> {
+        /// Of one parenthesis: operators of the present expression, the most of those
+        /// before it, selects.
+        #[derive(Default)]
+        struct Level {
+            operators: usize,
+            most: usize,
+            selects: usize,
+        }
+        let mut levels = vec![Level::default()];
+        let (mut parentheses, mut others) = (0, 0);
+        let mut after_operand = false;
+        for token in tokens {
+            let Some(level) = levels.last_mut() else { break };
+            let ended = match &token.token {
+                Token::LParen => {
+                    levels.push(Level::default());
+                    parentheses = parentheses.max(levels.len() - 1);
+                    after_operand = false;
+                    continue;
                 }
-                if let Some(outer) = levels.last_mut() {
-                    outer.operators += inner;
+                Token::RParen => {
+                    let inner = level.operators.max(level.most).max(level.selects);
+                    if levels.len() > 1 {
+                        levels.pop();
+                    }
+                    if let Some(outer) = levels.last_mut() {
+                        outer.operators += inner;
+                    }
+                    after_operand = true;
+                    continue;
                 }
-                continue;
-            }
-            Token::Comma => true,
-            Token::Word(word) if word.quote_style.is_none() => match word.keyword {
-                Keyword::AND
-                | Keyword::OR
-                | Keyword::NOT
-                | Keyword::IS
-                | Keyword::IN
-                | Keyword::LIKE
-                | Keyword::ILIKE
-                | Keyword::GLOB
-                | Keyword::REGEXP
-                | Keyword::MATCH
-                | Keyword::BETWEEN
-                | Keyword::COLLATE
-                | Keyword::NOTNULL => {
+                Token::Whitespace(_) => continue,
+                Token::Minus | Token::Plus | Token::Tilde | Token::ExclamationMark => {
+                    // Before an operand, the parser calls itself for what follows.
+                    others += usize::from(!after_operand);
                     level.operators += 1;
                     false
                 }
-                Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT => {
-                    level.selects += 1;
-                    true
+                Token::Comma => true,
+                Token::Word(word) if word.quote_style.is_none() => match word.keyword {
+                    Keyword::AND
+                    | Keyword::OR
+                    | Keyword::NOT
+                    | Keyword::IS
+                    | Keyword::IN
+                    | Keyword::LIKE
+                    | Keyword::ILIKE
+                    | Keyword::GLOB
+                    | Keyword::REGEXP
+                    | Keyword::MATCH
+                    | Keyword::BETWEEN
+                    | Keyword::COLLATE
+                    | Keyword::NOTNULL => {
+                        others += usize::from(word.keyword == Keyword::NOT);
+                        level.operators += 1;
+                        false
+                    }
+                    Keyword::CASE => {
+                        others += 1;
+                        true
+                    }
+                    Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT => {
+                        level.selects += 1;
+                        true
+                    }
+                    Keyword::SELECT
+                    | Keyword::FROM
+                    | Keyword::WHERE
+                    | Keyword::WHEN
+                    | Keyword::THEN
+                    | Keyword::ELSE
+                    | Keyword::ON
+                    | Keyword::SET => true,
+                    _ => false,
+                },
+                Token::Word(_)
+                | Token::Number(..)
+                | Token::SingleQuotedString(_)
+                | Token::HexStringLiteral(_)
+                | Token::Placeholder(_)
+                | Token::Period
+                | Token::EOF => false,
+                _ => {
+                    level.operators += 1;
+                    false
                 }
-                Keyword::SELECT
-                | Keyword::FROM
-                | Keyword::WHERE
-                | Keyword::WHEN
-                | Keyword::THEN
-                | Keyword::ELSE
-                | Keyword::ON
-                | Keyword::SET => true,
+            };
+            after_operand = match &token.token {
+                Token::Word(word) => word.keyword == Keyword::NoKeyword,
+                Token::Number(..)
+                | Token::SingleQuotedString(_)
+                | Token::HexStringLiteral(_)
+                | Token::Placeholder(_) => true,
                 _ => false,
-            },
-            Token::Word(_)
-            | Token::Number(..)
-            | Token::SingleQuotedString(_)
-            | Token::HexStringLiteral(_)
-            | Token::Placeholder(_)
-            | Token::Period
-            | Token::Whitespace(_)
-            | Token::EOF => false,
-            _ => {
-                level.operators += 1;
-                false
+            };
+            if ended {
+                level.most = level.most.max(level.operators);
+                level.operators = 0;
             }
-        };
-        if ended {
-            level.most = level.most.max(level.operators);
-            level.operators = 0;
+            if level.operators > MOST_OPERATORS {
+                return Err(sql_error("Expression tree is too large (maximum depth 1000)"));
+            }
+            if level.selects >= MOST_SELECTS {
+                return Err(sql_error("too many terms in compound SELECT"));
+            }
         }
-        if level.operators > MOST_OPERATORS {
-            return Err(sql_error("Expression tree is too large (maximum depth 1000)"));
-        }
-        if level.selects >= MOST_SELECTS {
-            return Err(sql_error("too many terms in compound SELECT"));
-        }
+        let deepest = |level: &Level| level.operators.max(level.most).max(level.selects);
+        let operators = levels.iter().map(deepest).sum();
+        Ok(Self { operators, levels: parentheses + others })
     }
-    let deepest = |level: &Level| level.operators.max(level.most).max(level.selects);
-    Ok(levels.iter().map(deepest).sum())
 }
 
 /// The parser has the place of an error in the text of its message alone.

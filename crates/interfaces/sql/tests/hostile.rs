@@ -104,7 +104,7 @@ fn g9_what_is_nested_too_deeply_is_refused_in_every_place() {
     let nested = || {
         let session = session();
         session.execute("CREATE TABLE t (a TEXT, b INTEGER)", ()).unwrap();
-        for depth in [90, 3_000] {
+        for depth in [8, 20, 45, 90, 3_000] {
             for sql in [
                 format!("SELECT {}1{}", "(".repeat(depth), ")".repeat(depth)),
                 format!("SELECT {}1{}", "(SELECT ".repeat(depth), ")".repeat(depth)),
@@ -119,6 +119,7 @@ fn g9_what_is_nested_too_deeply_is_refused_in_every_place() {
                     ") SELECT * FROM a".repeat(depth)
                 ),
                 format!("SELECT {}1", "NOT ".repeat(depth)),
+                format!("SELECT {}1", "- ".repeat(depth)),
                 format!("SELECT {}1{}", "CASE WHEN 1 THEN ".repeat(depth), " END".repeat(depth)),
                 format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(depth)),
             ] {
