@@ -3,7 +3,7 @@
 //! `docs/benchmarks.md` has a place for figures, between two comments, and in it a
 //! section for each group that was ever run with `--write-docs`. A run replaces the
 //! sections of its groups and leaves the others: each says itself how it was taken.
-//! Beside the page lie a plot and the JSON of each group.
+//! Before them stands every target of theirs, with its figure and verdict. Beside the page lie a plot and the JSON of each group.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -114,6 +114,10 @@ impl Page {
 
     fn to_text(&self) -> String {
         let mut text = format!("{}{BEGIN}", self.before);
+        let targets = self.targets();
+        if !targets.is_empty() {
+            let _ = write!(text, "\n{}", targets.to_markdown());
+        }
         for (_, section) in &self.sections {
             let _ = write!(text, "\n### {section}\n");
         }
@@ -121,6 +125,26 @@ impl Page {
             text.push('\n');
         }
         text + END + &self.after
+    }
+}
+
+impl Page {
+    /// What the tables of the sections say of targets.
+    fn targets(&self) -> Table {
+        let mut table = Table::new(&["group", "target", "asked", "figure", ""]);
+        for (group, section) in &self.sections {
+            for line in section.lines().filter(|line| line.starts_with("| ")) {
+                let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+                let [what, figure, unit, target, verdict] = cells[..] else { continue };
+                let figure = match target.chars().next() {
+                    Some('≥') => format!("{figure} ×"),
+                    Some('≤') => format!("{figure} {unit}"),
+                    _ => continue,
+                };
+                table.row([group, what, target, &figure, verdict].map(str::to_owned));
+            }
+        }
+        table
     }
 }
 
@@ -183,7 +207,9 @@ mod tests {
             milliseconds: 1,
         };
         for group in ["b", "a"] {
-            let report = Report::new(group, "what it does", Vec::new()).figure("size", 7.0, "MiB");
+            let report = Report::new(group, "what it does", Vec::new())
+                .figure("size", 7.0, "MiB")
+                .at_most("wait", 2.0, "s", 1.0);
             page.put(&report, &run).unwrap();
         }
         page.write(&["a", "b"]).unwrap();
@@ -193,5 +219,9 @@ mod tests {
         assert!(text.starts_with("# Page\n") && text.ends_with("\nend\n"));
         assert!(text.contains("| size | 7.00 | MiB |") && text.contains("`tandem-bench a`"));
         assert!(directory.path().join("benchmarks/a.json").exists());
+        let target = "| a | wait | ≤ 1 | 2.00 s | **missed** |\n";
+        assert!(text.find(target).is_some_and(|at| at < a), "{text}");
+        let again = Page::parse(PathBuf::new(), &text).unwrap();
+        assert_eq!(again.to_text(), text);
     }
 }

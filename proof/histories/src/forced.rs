@@ -137,11 +137,14 @@ pub fn play(
             }
         };
         if let Err(failure) = done {
-            // A conflict is an answer to the story; anything else is a fault.
-            disturbed |= !matches!(failure.code.as_str(), "CONFLICT" | "ALREADY_EXISTS");
             process.fail(client, &failure);
             open[one] = false;
         }
+        // A conflict is an answer to the story; anything else is a fault, of a commit, too.
+        disturbed |= process
+            .failure
+            .as_ref()
+            .is_some_and(|failure| !matches!(failure.code.as_str(), "CONFLICT" | "ALREADY_EXISTS"));
     }
     if !disturbed && !shared.down.load(std::sync::atomic::Ordering::Relaxed) {
         let heard = processes.iter().map(|process| match &process.failure {
