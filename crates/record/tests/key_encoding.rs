@@ -9,6 +9,7 @@ use tandem_record::key::{
     MAX_KEY_BYTES, decode, decode_descending, decode_key, display, encode_ascending,
     encode_descending, encode_key, skip, skip_descending,
 };
+use tandem_record::keys;
 use tandem_record::value::{MAX_NESTING, compare, equal};
 
 fn ascending(value: &Value) -> Vec<u8> {
@@ -260,5 +261,14 @@ proptest! {
         let _ = skip(&mut &bytes[..]);
         let _ = decode_descending(&mut &bytes[..]);
         let _ = skip_descending(&mut &bytes[..]);
+    }
+}
+
+#[test]
+fn the_key_of_a_row_is_the_same_in_a_buffer_that_held_another() {
+    let mut buffer = keys::row(1, b"a longer one than the next").to_vec();
+    for primary_key in [&b"short"[..], b"", b"longer again"] {
+        keys::put_row(7, primary_key, &mut buffer);
+        assert_eq!(buffer, keys::row(7, primary_key));
     }
 }
