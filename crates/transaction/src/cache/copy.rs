@@ -7,8 +7,8 @@
 
 use bytes::Bytes;
 
-/// `bytes`, copied; short ones (up to a kilobyte) in one piece, which is up to a
-/// quarter larger than they are.
+/// `bytes`, copied; short ones (up to a kilobyte) in one piece, which is up to 127 bytes
+/// longer than they are.
 pub(super) fn of(bytes: &[u8]) -> Bytes {
     match bytes.len() {
         0 => Bytes::new(),
@@ -18,10 +18,12 @@ pub(super) fn of(bytes: &[u8]) -> Bytes {
         193..=256 => piece::<256>(bytes),
         257..=320 => piece::<320>(bytes),
         321..=384 => piece::<384>(bytes),
-        385..=512 => piece::<512>(bytes),
+        385..=448 => piece::<448>(bytes),
+        449..=512 => piece::<512>(bytes),
         513..=640 => piece::<640>(bytes),
         641..=768 => piece::<768>(bytes),
-        769..=1_024 => piece::<1_024>(bytes),
+        769..=896 => piece::<896>(bytes),
+        897..=1_024 => piece::<1_024>(bytes),
         _ => Bytes::copy_from_slice(bytes),
     }
 }
