@@ -59,12 +59,6 @@ impl Answer {
         Self::Failed { code: code.to_owned(), message: message.into() }
     }
 
-    /// Whether it is the failure with that code.
-    #[must_use]
-    pub fn is_failure(&self, code: &str) -> bool {
-        matches!(self, Self::Failed { code: own, .. } if own == code)
-    }
-
     /// The answer as scripts write it, without blanks.
     #[must_use]
     pub fn render(&self, show: &[String]) -> String {

@@ -1,6 +1,8 @@
 //! Runs a script: at one level, through one door, along one access path.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::{Value, json};
@@ -106,7 +108,7 @@ pub fn run(script: &Script, door: &dyn Door, level: Isolation, path: &Path) -> R
     for step in &script.steps {
         let answer = stage.take(step);
         let expected = &step.expected[&level];
-        if !step.in_background && !answer.meets(expected, &script.show) {
+        if !answer.meets(expected, &script.show) {
             let told = if let Answer::Failed { message, .. } = &answer { message } else { "" };
             let rendered = answer.render(&script.show);
             let line = step.line;
@@ -139,9 +141,12 @@ fn bucket(script: &Script, path: &Path) -> Value {
 /// A connection, at rest or busy with a background step.
 enum Actor {
     Idle(Box<dyn Connection>),
-    Busy(Receiver<(Box<dyn Connection>, Answer)>),
+    Busy(Receiver<Taken>),
     Gone,
 }
+
+/// A connection that has taken a step, and what it answered.
+type Taken = (Box<dyn Connection>, Answer);
 
 struct Stage<'a> {
     script: &'a Script,
@@ -193,9 +198,9 @@ impl Stage<'_> {
             (Actor::Idle(mut connection), _) => {
                 let action = self.resolve(&step.action);
                 if step.in_background {
-                    (Actor::Busy(in_background(connection, action)), Answer::Done)
+                    self.begin_to_wait(connection, action)
                 } else {
-                    let answer = repeat(&mut *connection, &action, step.repeated);
+                    let answer = connection.take(&action);
                     let lost = matches!(action, Action::Commit { and_disconnect: true, .. });
                     let actor = if lost { Actor::Gone } else { Actor::Idle(connection) };
                     (actor, answer)
@@ -205,6 +210,27 @@ impl Stage<'_> {
         };
         self.connections.insert(step.connection.clone(), actor);
         answer
+    }
+
+    /// Starts a step that waits for a lock, and goes on when it does.
+    fn begin_to_wait(
+        &mut self,
+        connection: Box<dyn Connection>,
+        action: Action,
+    ) -> (Actor, Answer) {
+        let before = self.world.lock_waiters();
+        let (done, ended) = in_background(connection, action);
+        let mut waits = false;
+        patience::until(|| {
+            let over = ended.load(Ordering::SeqCst);
+            waits = self.world.lock_waiters() > before;
+            waits || over
+        });
+        let answer = match waits {
+            true => Answer::Done,
+            false => Answer::failed("NO WAIT", "the step did not wait for a lock"),
+        };
+        (Actor::Busy(done), answer)
     }
 
     /// Puts the path's predicate in the place of its name.
@@ -224,24 +250,17 @@ impl Stage<'_> {
     }
 }
 
-fn repeat(connection: &mut dyn Connection, action: &Action, repeated: bool) -> Answer {
-    let mut answer = connection.take(action);
-    if repeated && answer.is_failure("LOCK_TIMEOUT") {
-        patience::until(|| {
-            answer = connection.take(action);
-            !answer.is_failure("LOCK_TIMEOUT")
-        });
-    }
-    answer
-}
-
+/// Where its answer arrives, and whether it has one.
 fn in_background(
     mut connection: Box<dyn Connection>,
     action: Action,
-) -> Receiver<(Box<dyn Connection>, Answer)> {
+) -> (Receiver<Taken>, Arc<AtomicBool>) {
     let (send, receive) = channel();
+    let ended = Arc::new(AtomicBool::new(false));
+    let ends = ended.clone();
     let work = move || {
         let answer = connection.take(&action);
+        ends.store(true, Ordering::SeqCst);
         // Nobody may be waiting any more.
         let _ = send.send((connection, answer));
     };
@@ -249,16 +268,19 @@ fn in_background(
         .name("background-step".to_owned())
         .spawn(work)
         .expect("a test can start a thread");
-    receive
+    (receive, ended)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use super::*;
 
-    /// A store in which every read answers the same record and every commit
-    /// conflicts.
-    struct Stuck;
+    /// A store in which every read answers the same record, every commit
+    /// conflicts, and who asks for a lock is counted as waiting.
+    #[derive(Clone, Default)]
+    struct Stuck(Arc<AtomicUsize>);
 
     impl Door for Stuck {
         fn name(&self) -> &'static str {
@@ -266,13 +288,17 @@ mod tests {
         }
 
         fn open(&self, _: &Value) -> Box<dyn World> {
-            Box::new(Stuck)
+            Box::new(self.clone())
         }
     }
 
     impl World for Stuck {
         fn connect(&mut self, _: Isolation) -> Box<dyn Connection> {
-            Box::new(Stuck)
+            Box::new(self.clone())
+        }
+
+        fn lock_waiters(&mut self) -> usize {
+            self.0.load(Ordering::SeqCst)
         }
 
         fn problems(&mut self) -> Vec<String> {
@@ -285,6 +311,10 @@ mod tests {
             match action {
                 Action::Commit { .. } => Answer::failed("CONFLICT", "again"),
                 Action::Get(key) => Answer::Record(json!({"id": key, "value": 10})),
+                Action::Lock { .. } => {
+                    self.0.fetch_add(1, Ordering::SeqCst);
+                    Answer::Done
+                }
                 _ => Answer::Done,
             }
         }
@@ -296,7 +326,7 @@ mod tests {
 
     fn problems(text: &str) -> Vec<String> {
         let script = Script::parse("example", &format!("title: x\n{text}")).unwrap();
-        run_through(&script, &Stuck).into_iter().flat_map(|run| run.problems).collect()
+        run_through(&script, &Stuck::default()).into_iter().flat_map(|run| run.problems).collect()
     }
 
     #[test]
@@ -329,7 +359,14 @@ mod tests {
 
     #[test]
     fn a_background_step_has_to_be_waited_for() {
-        assert_eq!(problems("t: get 1 &").len(), 3);
-        assert_eq!(problems("t: get 1 &\nt: wait => 10"), [""; 0]);
+        assert_eq!(problems("t: lock 1 &").len(), 3);
+        assert_eq!(problems("t: lock 1 &\nt: wait"), [""; 0]);
+    }
+
+    #[test]
+    fn a_background_step_that_waits_for_no_lock_is_a_problem() {
+        let problems = problems("t: get 1 &\nt: wait => 10");
+        assert_eq!(problems.len(), 3);
+        assert!(problems[0].contains("did not wait"), "{problems:?}");
     }
 }

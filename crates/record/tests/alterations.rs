@@ -357,7 +357,7 @@ fn an_alteration_waits_for_locked_records() {
     bench.records.lock(&mut owner, "t", &json!(3), None).unwrap();
     let error = std::thread::scope(|scope| {
         let altering = scope.spawn(|| alter(&bench, &renamed()));
-        while !bench.coordination.locks().has_waiters() {
+        while bench.coordination.locks().waiters() == 0 {
             std::thread::yield_now();
         }
         let changes = fields(json!({ "b": 33 }));

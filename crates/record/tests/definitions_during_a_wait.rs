@@ -76,7 +76,7 @@ fn wait_through(
             let answer = statement(&bench.records, &mut tx);
             (tx, answer)
         });
-        while !bench.coordination.locks().has_waiters() {
+        while bench.coordination.locks().waiters() == 0 {
             std::thread::yield_now();
         }
         change();
@@ -139,7 +139,7 @@ fn an_index_is_withheld_only_from_those_whose_writes_it_misses() {
             let waiter = scope.spawn(|| {
                 bench.records.insert(&mut tx, "t", fields(json!({ "id": 9, "g": 9 }))).unwrap();
             });
-            while !bench.coordination.locks().has_waiters() {
+            while bench.coordination.locks().waiters() == 0 {
                 std::thread::yield_now();
             }
             create_index(&bench, &json!("g"));
@@ -182,7 +182,7 @@ fn g4_an_own_write_during_a_build_hides_no_entry_of_another_record() {
                 let one = fields(json!({ "id": 9, "g": 9 }));
                 bench.records.insert(&mut tx, "t", one).unwrap();
             });
-            while !bench.coordination.locks().has_waiters() {
+            while bench.coordination.locks().waiters() == 0 {
                 std::thread::yield_now();
             }
             // Of the rows, only those up to the twin are built.

@@ -78,7 +78,7 @@ fn a_reference_stays_guarded_when_a_lock_wait_moves_the_view() {
                 bench.records.update(&mut tx, "t", &json!(1), &changes, None).unwrap();
                 tx.commit(CommitOptions::default())
             });
-            while !bench.coordination.locks().has_waiters() {
+            while bench.coordination.locks().waiters() == 0 {
                 std::thread::yield_now();
             }
             bench.run(|records, tx| records.delete(tx, "parents", &json!(2), None)).unwrap();
@@ -293,7 +293,7 @@ fn g9_a_lock_that_is_handed_to_an_expired_waiter_is_free_again() {
             let refused = bench.records.lock(&mut tx, "t", &json!(1), None).unwrap_err();
             (tx, refused)
         });
-        while !bench.coordination.locks().has_waiters() {
+        while bench.coordination.locks().waiters() == 0 {
             std::thread::yield_now();
         }
         for id in bench.coordination.registry().expire(Duration::from_secs(1_000)) {
@@ -321,7 +321,7 @@ fn g9_a_transaction_that_waits_for_a_lock_is_not_idle() {
             let locked = bench.records.lock(&mut tx, "t", &json!(1), wait);
             (tx, locked)
         });
-        while !bench.coordination.locks().has_waiters() {
+        while bench.coordination.locks().waiters() == 0 {
             std::thread::yield_now();
         }
         let idle = bench.coordination.limits().idle_time;

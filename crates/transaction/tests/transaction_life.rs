@@ -393,7 +393,7 @@ fn waits_for_locks_are_counted_by_how_they_end() {
     assert_eq!(counted(), (0, 1, 0));
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| lock(&mut one, 2, ms(20_000)));
-        while !store.coordination.locks().has_waiters() {
+        while store.coordination.locks().waiters() == 0 {
             std::thread::yield_now();
         }
         assert_eq!(lock(&mut two, 1, ms(20_000)).unwrap_err().code(), Code::Deadlock);
@@ -445,7 +445,7 @@ fn after_a_wait(isolation: Isolation, reads: bool, changed: &[u8]) -> Result<u64
             commit(&mut tx)?;
             Ok(seen)
         });
-        while !store.coordination.locks().has_waiters() {
+        while store.coordination.locks().waiters() == 0 {
             std::thread::yield_now();
         }
         for n in changed {

@@ -184,7 +184,7 @@ impl Stage {
     /// What is left, in words.
     pub fn nothing_is_left(&self) -> Result<(), String> {
         let open = self.local.registry().len();
-        let (unlocked, waits) = (self.local.locks().is_empty(), self.local.locks().has_waiters());
+        let (unlocked, waits) = (self.local.locks().is_empty(), self.local.locks().waiters() > 0);
         if open != 0 || !unlocked || waits || self.local.commits_under_way() != 0 {
             return Err(format!(
                 "{open} transactions are open; no lock is held: {unlocked}; waiting for one: \

@@ -81,7 +81,7 @@ fn case(wait: Wait, end: End) {
         let store = store.clone();
         spawn(move || waiter(wait, &store, &tx))
     };
-    while !stage.local.locks().has_waiters() {
+    while stage.local.locks().waiters() == 0 {
         assert!(!caller.is_finished(), "{what}: it does not wait");
         yield_now();
     }
@@ -176,7 +176,7 @@ async fn socket(gone: Gone, kind: &str, frees: bool) {
         _ => json!({ "bucket": "accounts", "key": 1, "data": { "balance": 7 } }),
     };
     client.post(kind, &request);
-    while !stand.stage.local.locks().has_waiters() {
+    while stand.stage.local.locks().waiters() == 0 {
         stand.settle(&mut served, &mut client).await;
     }
     match gone {
@@ -185,7 +185,7 @@ async fn socket(gone: Gone, kind: &str, frees: bool) {
         Gone::Server => stand.server.stop(Duration::ZERO),
     }
     stand.settle(&mut served, &mut client).await;
-    assert!(stand.stage.local.locks().has_waiters(), "{what}: it has begun");
+    assert!(stand.stage.local.locks().waiters() > 0, "{what}: it has begun");
     if frees {
         drop(holder);
     } else {

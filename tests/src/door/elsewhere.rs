@@ -6,7 +6,7 @@ use tandem::{Durability, Environment, Isolation, Store};
 use tandem_storage::MemoryStorage;
 use tandem_transaction::{Coordination, TransactionLimits};
 
-use super::embedded::{Caller, define, problems_of};
+use super::embedded::{Caller, define, lock_waiters, problems_of};
 use super::{Connection, Door, World};
 use crate::elsewhere::{Cluster, Server, Weather};
 
@@ -62,6 +62,11 @@ impl World for ThreeServers {
         self.connections += 1;
         let server = &self.servers[self.connections % self.servers.len()];
         Box::new(Caller::new(server.clone(), level))
+    }
+
+    fn lock_waiters(&mut self) -> usize {
+        // Its servers share their locks.
+        lock_waiters(&self.servers[0])
     }
 
     fn problems(&mut self) -> Vec<String> {

@@ -40,9 +40,18 @@ impl World for OneStore {
         Box::new(Caller::new(self.store.clone(), level))
     }
 
+    fn lock_waiters(&mut self) -> usize {
+        lock_waiters(&self.store)
+    }
+
     fn problems(&mut self) -> Vec<String> {
         problems_of(&self.store)
     }
+}
+
+/// How many transactions wait for a lock in `store`.
+pub(super) fn lock_waiters(store: &Store) -> usize {
+    store.statistics().expect("a store that is open has figures").lock_waiters
 }
 
 /// What is wrong with a store that nobody uses any more.

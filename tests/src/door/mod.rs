@@ -41,6 +41,9 @@ pub trait World {
     /// A new connection, whose transactions run at `level`.
     fn connect(&mut self, level: Isolation) -> Box<dyn Connection>;
 
+    /// How many transactions wait for a lock now.
+    fn lock_waiters(&mut self) -> usize;
+
     /// What is wrong when the story is over and every connection is gone:
     /// index entries that do not match their rows, transactions left open.
     fn problems(&mut self) -> Vec<String>;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use tandem::{BucketConfig, CommitOptions, Error, Isolation, Store, TransactionOptions};
 use tandem_sql::{Parameters, Session, SessionOptions, Value as Sql};
 
-use super::embedded::{Watcher, problems_of};
+use super::embedded::{Watcher, lock_waiters, problems_of};
 use super::{BUCKET, Connection, Door, World};
 use crate::answer::Answer;
 use crate::script::{Action, Path};
@@ -50,6 +50,10 @@ impl World for OneStore {
         let options = SessionOptions { transaction, ..SessionOptions::default() };
         let session = Session::with_options(&self.store, options).expect("a session begins");
         Box::new(Speaker { watcher: Watcher::new(&self.store), session })
+    }
+
+    fn lock_waiters(&mut self) -> usize {
+        lock_waiters(&self.store)
     }
 
     fn problems(&mut self) -> Vec<String> {

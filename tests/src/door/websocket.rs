@@ -7,7 +7,7 @@ use tandem_server::{Config, RunningServer, Server, ServerOptions};
 use tokio::runtime::Runtime;
 use tokio_tungstenite::tungstenite::{Message, WebSocket as Socket, client};
 
-use super::embedded::{define, problems_of};
+use super::embedded::{define, lock_waiters, problems_of};
 use super::{BUCKET, Connection, Door, World};
 use crate::answer::{Answer, ChangeSeen, FILLERS_FROM};
 use crate::patience::{self, PATIENCE};
@@ -48,6 +48,10 @@ struct Served {
 impl World for Served {
     fn connect(&mut self, level: Isolation) -> Box<dyn Connection> {
         Box::new(Client::connect(self.server.address(), level))
+    }
+
+    fn lock_waiters(&mut self) -> usize {
+        lock_waiters(&self.store)
     }
 
     fn problems(&mut self) -> Vec<String> {

@@ -44,9 +44,8 @@
 //! watch [from start]          changes
 //! wait                        the answer of the step that was started with `&`
 //! ```
-//! A step that ends with `&` is started and goes on in the background. One that
-//! ends with `until CODE` is repeated while it answers `LOCK_TIMEOUT`, for
-//! conditions that another connection's running step brings about.
+//! A step that ends with `&` waits for a lock: it is started in the background, and
+//! the next step is taken once it does wait.
 //!
 //! **Answers** are `ok`, `none`, a number, a shown record (`10`), shown records
 //! by key (`{1:10,2:20}`, in the order of their keys) or an error code. `!! x`

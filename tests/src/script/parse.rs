@@ -163,13 +163,6 @@ fn step(line: usize, connection: &str, text: &str) -> Result<Step, String> {
         Some(body) => (body.trim(), true),
         None => (text, false),
     };
-    let (body, repeated) = match body.split_once(" until ") {
-        Some((body, code)) => {
-            expected = by_level(code.trim())?;
-            (body.trim(), true)
-        }
-        None => (body, false),
-    };
     let mut cursor = Cursor::new(body);
     let action = action(&mut cursor)?;
     if !cursor.is_empty() {
@@ -181,7 +174,6 @@ fn step(line: usize, connection: &str, text: &str) -> Result<Step, String> {
         text: text.to_owned(),
         action,
         in_background,
-        repeated,
         expected,
         anomaly,
     })

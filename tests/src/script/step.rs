@@ -14,10 +14,8 @@ pub struct Step {
     pub text: String,
     /// What is done.
     pub action: Action,
-    /// Started here, awaited by a later `wait`.
+    /// Waits for a lock; awaited by a later `wait`.
     pub in_background: bool,
-    /// Repeated while the answer is `LOCK_TIMEOUT`.
-    pub repeated: bool,
     /// The expected answer at each level, without blanks.
     pub expected: BTreeMap<Isolation, String>,
     /// The answers that would be the anomaly.

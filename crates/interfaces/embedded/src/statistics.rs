@@ -19,6 +19,8 @@ pub struct StoreStatistics {
     pub queries: usize,
     /// Transactions that are open now.
     pub open_transactions: usize,
+    /// Transactions that wait for a locked record now.
+    pub lock_waiters: usize,
     /// How long the transaction that holds the oldest snapshot has been open.
     pub oldest_transaction: Option<Duration>,
     /// Counters of the commit pipeline.
@@ -76,6 +78,7 @@ impl StoreStatistics {
             buckets,
             queries,
             open_transactions: coordination.registry().len(),
+            lock_waiters: coordination.locks().waiters(),
             oldest_transaction: oldest.map(|begun| now.saturating_sub(begun)),
             commits: coordination.statistics().snapshot(),
             timings: coordination.statistics().timings(),
@@ -98,6 +101,7 @@ impl StoreStatistics {
             "indexes": per_bucket(|bucket| json!(bucket.indexes)),
             "queries": self.queries,
             "openTransactions": self.open_transactions,
+            "lockWaiters": self.lock_waiters,
             "oldestTransactionMs": self.oldest_transaction.map(|age| age.as_millis()),
             "indexBuilds": self.index_builds,
             "engine": self.engine,

@@ -20,6 +20,11 @@ impl Collector for StoreFigures {
             "Transactions that are open, those of single requests included",
             figures.open_transactions as u64,
         )?;
+        page.gauge(
+            "tandem_lock_waiters",
+            "Transactions that wait for a locked record",
+            figures.lock_waiters as u64,
+        )?;
         page.seconds(
             "tandem_oldest_transaction_seconds",
             "How long the transaction with the oldest snapshot has been open",
