@@ -179,8 +179,14 @@ impl Deciding<'_> {
         });
         let keys = writes.iter().chain(&kept).map(|(key, _)| key);
         self.recent.record(stamp.revision, keys);
-        pending.extend(writes);
-        pending.extend(kept);
+        let written = writes.into_iter().chain(kept);
+        if pending.is_empty() {
+            // Sorted at once: one by one they are a tenth of what a bulk insert's commit
+            // takes.
+            *pending = written.collect();
+        } else {
+            pending.extend(written);
+        }
         let commit =
             Arc::new(Commit { revision: stamp.revision, timestamp: stamp.timestamp, changes });
         log.push(commit.encode());

@@ -18,7 +18,7 @@
 //! for as long as idempotency keys are: 24 hours under a running server, and
 //! without end under this command.
 //!
-//! Memory: one batch.
+//! Memory: two batches, one that is read and one that is committed.
 
 mod batch;
 mod csv_rows;
@@ -176,7 +176,7 @@ impl SourceFile<'_> {
     /// store fails, after the summary of what was imported before.
     pub(crate) fn import_into(self, store: &Store) -> Result<bool> {
         let Self { source, format, file, bytes } = self;
-        let mut batches = Batches::new(store, &source.bucket)?;
+        let batches = Batches::new(store, &source.bucket)?;
         let mut report = Report::new(bytes);
         let config = store.bucket_config(&source.bucket)?;
         let rows = rows(format, report.counting(file), &config["schema"])?;
@@ -199,7 +199,7 @@ pub fn import_rows(
     input: impl Read + 'static,
     size: usize,
 ) -> Result<Summary> {
-    let mut batches = Batches::new(store, bucket)?;
+    let batches = Batches::new(store, bucket)?;
     let mut report = Report::silent();
     let config = store.bucket_config(bucket)?;
     let rows = rows(format, input, &config["schema"])?;
