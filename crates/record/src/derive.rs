@@ -53,6 +53,10 @@ impl Derive for Records {
         derivation.finish()
     }
 
+    fn is_whole(&self, key: &[u8], value: &[u8]) -> bool {
+        key.first() != Some(&keyspace::ROW) || Row::is_stored(value)
+    }
+
     fn conflict(&self, cause: ConflictCause, key: &[u8]) -> Error {
         let what = self.describe(key);
         let text = match cause {
@@ -153,9 +157,12 @@ impl Derivation<'_> {
         let primary_key = row_key.slice(row_key.len() - primary_key.len()..);
         let unchanged = !self.state.changed_since(row_key, write.seen_at);
         // Nobody having written it since, the row that this commit replaces is
-        // the one that the transaction saw.
-        let actual = if unchanged { write.before.clone() } else { self.state.get(row_key)? };
-        let actual = actual.map(Row::from_stored).transpose()?;
+        // the one that the transaction saw, and looked at.
+        let actual = match unchanged {
+            true => write.before.clone().map(Row::from_whole),
+            false => self.state.get(row_key)?.map(Row::from_stored),
+        };
+        let actual = actual.transpose()?;
         let conflict = |reason: &str| row_conflict(&bucket, &primary_key, reason);
 
         if let Some(expected) = write.expected_version {
@@ -168,7 +175,7 @@ impl Derivation<'_> {
             (_, None, None) => return Ok(()),
             (_, None, Some(_)) => None,
             (_, Some(after), actual) => {
-                let after = Row::from_stored(after.clone())?;
+                let after = Row::from_whole(after.clone())?;
                 let version = after.version();
                 let after = self.stamped(&bucket, &primary_key, after, actual.as_ref(), write)?;
                 as_seen &= after.version() == version;

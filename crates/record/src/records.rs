@@ -89,7 +89,9 @@ impl Records {
         tx.read_statement(|tx| {
             let bucket = self.bucket(tx, bucket)?;
             let primary_key = key::encode_key(key)?;
-            tx.get(&keys::row(bucket.id, &primary_key))?.map(Row::from_stored).transpose()
+            let row_key = keys::row(bucket.id, &primary_key);
+            tx.track_point(&row_key);
+            row_at(tx, &row_key)
         })
     }
 
@@ -114,7 +116,8 @@ impl Records {
                 let row_key = keys::row(id, &key::encode_key(key)?);
                 tx.lock(&row_key, wait)?;
                 if self.catalog(tx)?.bucket(bucket)?.id == id {
-                    return tx.get(&row_key)?.map(Row::from_stored).transpose();
+                    tx.track_point(&row_key);
+                    return row_at(tx, &row_key);
                 }
             }
         })
@@ -149,5 +152,17 @@ impl Records {
             }
         }
         Ok(count)
+    }
+}
+
+/// The row at `row_key` as the transaction sees it; nothing is remembered as read. What
+/// lies in memory was looked at when it came there.
+///
+/// # Errors
+/// `STORAGE_ERROR`, `CORRUPTED`.
+pub(crate) fn row_at(tx: &Transaction, row_key: &[u8]) -> Result<Option<Row>> {
+    match tx.get_cached(row_key) {
+        Some(whole) => whole.map(Row::from_whole).transpose(),
+        None => tx.get_untracked(row_key)?.map(Row::from_stored).transpose(),
     }
 }

@@ -141,6 +141,7 @@ fn damage_to_any_stored_bit_is_found() {
     for bit in 0..stored.len() * 8 {
         let mut damaged = stored.to_vec();
         damaged[bit / 8] ^= 1 << (bit % 8);
+        assert!(!Row::is_stored(&damaged), "bit {bit}");
         let error = Row::from_stored(Bytes::from(damaged)).unwrap_err();
         let expected = if bit < 8 { "FORMAT_UNSUPPORTED" } else { "CORRUPTED" };
         // The one bit whose loss leaves format 0.

@@ -15,7 +15,10 @@
 //!
 //! Only points are kept, never ranges, and only of spaces whose keys are read
 //! again ([`is_cacheable`]). The cache holds copies, so that it never keeps an
-//! engine's block alive.
+//! engine's block alive, and what is in it is whole: the engine's answers are
+//! [looked at](Derive::is_whole) before they are taken, and what a commit wrote never
+//! left memory. So nobody has to reckon a checksum for what is found here, which was a
+//! fifth of the instructions of a read by an index.
 //!
 //! On the disk engine a read by key went from 1.4 to 3.4 times SQLite's rate, on the
 //! memory engine, whose map is searched node by node, from 0.35 to 0.55 times that of a
@@ -24,7 +27,7 @@
 mod copy;
 
 use std::hash::BuildHasher;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use tandem_base::sync::Mutex;
 
 use bytes::Bytes;
@@ -33,6 +36,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use smallvec::SmallVec;
 use tandem_base::Random;
 
+use crate::derive::Derive;
 use crate::hash::Seeded;
 use crate::keyspace;
 
@@ -54,6 +58,7 @@ pub(crate) struct CommittedCache {
     hasher: Seeded,
     written: Box<[Mutex<u64>]>,
     largest: usize,
+    derive: Arc<dyn Derive>,
 }
 
 #[derive(Clone)]
@@ -65,7 +70,12 @@ struct Entry {
 impl CommittedCache {
     /// A cache of at most `bytes` (0 = none) over a store whose newest commit
     /// is `revision`.
-    pub(crate) fn new(bytes: usize, revision: u64, random: &dyn Random) -> Option<Self> {
+    pub(crate) fn new(
+        bytes: usize,
+        revision: u64,
+        random: &dyn Random,
+        derive: Arc<dyn Derive>,
+    ) -> Option<Self> {
         if bytes == 0 {
             return None;
         }
@@ -75,7 +85,7 @@ impl CommittedCache {
             Cache::with(bytes / 512, capacity, Weigh, hasher.clone(), DefaultLifecycle::default());
         let written = (0..STRIPES).map(|_| Mutex::new(revision)).collect();
         let largest = usize::try_from(capacity / LARGEST_PART).unwrap_or(usize::MAX);
-        Some(Self { entries, hasher, written, largest })
+        Some(Self { entries, hasher, written, largest, derive })
     }
 
     /// Whether values of that key are kept at all: rows and counters are read
@@ -90,9 +100,11 @@ impl CommittedCache {
         (entry.since <= revision).then_some(entry.value)
     }
 
-    /// Takes what the engine answered for `key` at `revision`.
+    /// Takes what the engine answered for `key` at `revision`, unless it is damaged.
     pub(crate) fn offer(&self, key: &[u8], revision: u64, value: Option<&Bytes>) {
-        if value.is_some_and(|value| value.len() > self.largest) {
+        let is_kept =
+            |value: &Bytes| value.len() <= self.largest && self.derive.is_whole(key, value);
+        if !value.is_none_or(is_kept) {
             return;
         }
         let written = self.stripe(key).lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,12 +144,35 @@ impl Weighter<Key, Entry> for Weigh {
 
 #[cfg(test)]
 mod tests {
-    use tandem_base::SeededRandom;
+    use tandem_base::{Error, Result, SeededRandom};
 
     use super::*;
+    use crate::derive::{CommitState, ConflictCause, Derived, Stamp};
+    use crate::write_set::WriteSet;
+
+    /// Whatever begins with `!` is damaged.
+    struct Marked;
+
+    impl Derive for Marked {
+        fn derive(&self, _: &dyn CommitState, _: &WriteSet, _: Stamp) -> Result<Derived> {
+            Ok(Derived::default())
+        }
+
+        fn conflict(&self, _: ConflictCause, _: &[u8]) -> Error {
+            Error::internal("there is none")
+        }
+
+        fn is_whole(&self, _: &[u8], value: &[u8]) -> bool {
+            !value.starts_with(b"!")
+        }
+    }
+
+    fn seeded(bytes: usize, seed: u64) -> Option<CommittedCache> {
+        CommittedCache::new(bytes, 0, &SeededRandom::new(seed), Arc::new(Marked))
+    }
 
     fn cache(bytes: usize) -> CommittedCache {
-        CommittedCache::new(bytes, 0, &SeededRandom::new(1)).expect("more than nothing")
+        seeded(bytes, 1).expect("more than nothing")
     }
 
     fn row(name: &str) -> Bytes {
@@ -159,6 +194,17 @@ mod tests {
         assert_eq!(cache.get(&row("a"), 5), Some(value("new")));
         cache.commit(6, &row("a"), None);
         assert_eq!(cache.get(&row("a"), 6), Some(None), "it is known to be deleted");
+    }
+
+    #[test]
+    fn what_is_damaged_is_not_kept() {
+        let cache = cache(1 << 20);
+        cache.offer(&row("a"), 3, value("!old").as_ref());
+        assert_eq!(cache.get(&row("a"), 3), None, "whoever reads it has to see it");
+        cache.offer(&row("a"), 3, value("old").as_ref());
+        cache.offer(&row("b"), 3, None);
+        assert_eq!(cache.get(&row("a"), 3), Some(value("old")));
+        assert_eq!(cache.get(&row("b"), 3), Some(None));
     }
 
     #[test]
@@ -185,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_cache_of_no_bytes_is_none_and_rows_and_counters_are_what_is_kept() {
-        assert!(CommittedCache::new(0, 0, &SeededRandom::new(1)).is_none());
+        assert!(seeded(0, 1).is_none());
         let kept: Vec<_> =
             (0..=255).filter(|space| CommittedCache::is_cacheable(&[*space])).collect();
         assert_eq!(kept, [keyspace::COUNTER, keyspace::ROW]);
@@ -217,7 +263,7 @@ mod tests {
     #[test]
     fn keys_spread_over_the_stripes_by_a_seed_of_each_store() {
         let stripes = |seed| {
-            let cache = CommittedCache::new(1 << 20, 0, &SeededRandom::new(seed)).expect("some");
+            let cache = seeded(1 << 20, seed).expect("some");
             let first = cache.written.as_ptr();
             let stripe = |n: u32| {
                 let stripe = std::ptr::from_ref(cache.stripe(&row(&n.to_string())));

@@ -58,6 +58,14 @@ pub trait Derive: Send + Sync {
 
     /// The error for a conflict on `key`, in words of the layer above.
     fn conflict(&self, cause: ConflictCause, key: &[u8]) -> Error;
+
+    /// Whether `value` is what was written at `key`, by a checksum within it for
+    /// example. Asked about what the engine answers before it is kept in memory, where
+    /// it is not asked again.
+    fn is_whole(&self, key: &[u8], value: &[u8]) -> bool {
+        let _ = (key, value);
+        true
+    }
 }
 
 /// Background work that has to see a state nobody changes meanwhile: a step of

@@ -91,6 +91,14 @@ impl View {
     pub fn scan_first(&self, range: &KeyRange) -> Result<Option<tandem_storage::Entry>> {
         self.scan(range, Direction::Forward).next().transpose()
     }
+
+    /// The value of `key`, if that is known without asking the engine.
+    pub(crate) fn get_cached(&self, key: &[u8]) -> Option<Option<Bytes>> {
+        let cache = self.cache.as_ref().filter(|_| CommittedCache::is_cacheable(key))?;
+        let value = cache.get(key, self.revision)?;
+        let is_large = value.as_ref().is_some_and(|value| value.len() > LARGEST_AT_HAND);
+        (self.fell_short.is_none() || !is_large).then_some(value)
+    }
 }
 
 impl Read for View {

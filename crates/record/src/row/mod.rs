@@ -18,9 +18,9 @@
 //! `_version`, `_createdAt` and `_updatedAt` are in the header, and spliced in
 //! where the record goes out. They read like fields everywhere.
 //!
-//! The checksum is checked once, when stored bytes become a [`Row`]. After
-//! that the body is known to be what [`Row::encode`] wrote, and reading cannot
-//! fail. It is the exclusive or of the lower halves of two XXH3 hashes, one of
+//! The checksum is checked once, when an engine's bytes become a [`Row`] or are taken
+//! into the record cache. After that the body is known to be what [`Row::encode`]
+//! wrote, and reading cannot fail. It is the exclusive or of the lower halves of two XXH3 hashes, one of
 //! the 38 bytes before it, one of all after it: so a commit can stamp a row
 //! without reading all of it.
 
@@ -92,6 +92,22 @@ impl Row {
     /// `FORMAT_UNSUPPORTED` for a later format.
     pub fn from_stored(bytes: Bytes) -> Result<Self> {
         read::open(bytes)
+    }
+
+    /// Takes bytes that are known to be [stored ones](Self::is_stored), without
+    /// looking at all of them again. Cost: the header.
+    ///
+    /// # Errors
+    /// `CORRUPTED`, `FORMAT_UNSUPPORTED` as far as the header tells.
+    pub fn from_whole(bytes: Bytes) -> Result<Self> {
+        read::open_whole(bytes)
+    }
+
+    /// Whether [`from_stored`](Self::from_stored) takes these bytes. Cost: one pass
+    /// over them.
+    #[must_use]
+    pub fn is_stored(bytes: &[u8]) -> bool {
+        read::is_stored(bytes)
     }
 
     /// The row with another version and position: what a commit stamps. Cost:

@@ -6,49 +6,88 @@ use crate::row::encode::{content_hash, metadata_hash, write_string};
 use crate::row::{FORMAT, Metadata, Row, WIDE, at, damaged};
 use crate::value::{Path, Step, ValueRef};
 
+/// Of bytes as they come from an engine.
 pub(super) fn open(bytes: Bytes) -> Result<Row> {
-    match bytes.first() {
-        Some(&FORMAT) => {}
-        None | Some(0) => return Err(damaged()),
-        Some(_) => {
-            return Err(Error::new(
-                Code::FormatUnsupported,
-                "A stored row has a format that this version does not know",
-            ));
-        }
+    check_format(&bytes)?;
+    match parse(bytes) {
+        Some(row) if is_whole(&row.bytes, row.body, row.fields, row.wide) => Ok(row),
+        _ => Err(damaged()),
     }
+}
+
+/// Of bytes that were [whole](is_stored) when they were looked at.
+pub(super) fn open_whole(bytes: Bytes) -> Result<Row> {
+    check_format(&bytes)?;
     parse(bytes).ok_or_else(damaged)
+}
+
+/// Whether [`open`] would take the bytes.
+pub(super) fn is_stored(bytes: &[u8]) -> bool {
+    check_format(bytes).is_ok()
+        && header(bytes).is_some_and(|(wide, fields, body)| is_whole(bytes, body, fields, wide))
+}
+
+fn check_format(bytes: &[u8]) -> Result<()> {
+    match bytes.first() {
+        Some(&FORMAT) => Ok(()),
+        None | Some(0) => Err(damaged()),
+        Some(_) => Err(Error::new(
+            Code::FormatUnsupported,
+            "A stored row has a format that this version does not know",
+        )),
+    }
 }
 
 fn parse(bytes: Bytes) -> Option<Row> {
     let metadata = Metadata::from_bytes(bytes.get(at::METADATA..)?.first_chunk()?);
-    let checksum = u32::from_le_bytes(*bytes.get(at::CHECKSUM..)?.first_chunk()?);
-    if checksum != metadata_hash(&bytes) ^ content_hash(&bytes) {
-        return None;
-    }
-    let flags = bytes[at::FLAGS];
+    let (wide, fields, body) = header(&bytes)?;
+    Some(Row { metadata, wide, fields, body, bytes })
+}
+
+/// Whether the table is wide, how many fields it has, and where the body begins.
+fn header(bytes: &[u8]) -> Option<(bool, usize, usize)> {
+    let flags = *bytes.get(at::FLAGS)?;
     if flags & !WIDE != 0 {
         return None;
     }
     let wide = flags & WIDE != 0;
-    let width = if wide { 4 } else { 2 };
     let fields = table_entry(bytes.get(at::TABLE..)?, wide)?;
-    let body = fields.checked_add(1)?.checked_mul(width)?.checked_add(at::TABLE)?;
-    let row = Row { metadata, wide, fields, body, bytes };
-    let text = row.bytes.get(body..)?;
-    if text.first() != Some(&b'{') || text.last() != Some(&b'}') || text.len() < 2 {
-        return None;
+    let body = fields.checked_add(1)?.checked_mul(width(wide))?.checked_add(at::TABLE)?;
+    (body < bytes.len()).then_some((wide, fields, body))
+}
+
+/// Whether the checksum is that of the bytes and the table points to fields.
+fn is_whole(bytes: &[u8], body: usize, fields: usize, wide: bool) -> bool {
+    let checksum = bytes.get(at::CHECKSUM..).and_then(|rest| rest.first_chunk());
+    let sum = metadata_hash(bytes) ^ content_hash(bytes);
+    let text = &bytes[body..];
+    if checksum.is_none_or(|checksum| u32::from_le_bytes(*checksum) != sum)
+        || text.len() < 2
+        || text.first() != Some(&b'{')
+        || text.last() != Some(&b'}')
+    {
+        return false;
     }
     // Each field begins after what ends the one before, with a quote.
     let mut least = 1;
     for field in 0..fields {
-        let offset = row.offset(field);
+        let offset = offset(bytes, field, wide);
         if offset < least || text.get(offset) != Some(&b'"') {
-            return None;
+            return false;
         }
         least = offset + 4;
     }
-    (least <= text.len() + 1).then_some(row)
+    least <= text.len() + 1
+}
+
+fn width(wide: bool) -> usize {
+    if wide { 4 } else { 2 }
+}
+
+/// Where the field's name begins in the body.
+fn offset(bytes: &[u8], field: usize, wide: bool) -> usize {
+    let entry = &bytes[at::TABLE + width(wide) * (field + 1)..];
+    table_entry(entry, wide).unwrap_or_default()
 }
 
 fn table_entry(table: &[u8], wide: bool) -> Option<usize> {
@@ -62,9 +101,7 @@ fn table_entry(table: &[u8], wide: bool) -> Option<usize> {
 impl Row {
     /// Where the field's name begins in the body.
     pub(super) fn offset(&self, field: usize) -> usize {
-        let width = if self.wide { 4 } else { 2 };
-        let entry = &self.bytes[at::TABLE + width * (field + 1)..];
-        table_entry(entry, self.wide).unwrap_or_default()
+        offset(&self.bytes, field, self.wide)
     }
 
     /// Name and value of a field as they are stored.
@@ -84,7 +121,7 @@ impl Row {
             name.as_bytes()
         };
         let body = self.body();
-        let width = if self.wide { 4 } else { 2 };
+        let width = width(self.wide);
         let table = self.bytes[at::TABLE + width..self.body].chunks_exact(width);
         table.enumerate().find_map(|(field, entry)| {
             let start = table_entry(entry, self.wide)? + 1;

@@ -77,7 +77,7 @@ impl Records {
         }
         let version = match tx.own_write(&row_key).and_then(|write| write.before.clone()) {
             // Deleted by this transaction: for everybody else it is an update.
-            Some(replaced) => Row::from_stored(replaced)?.version() + 1,
+            Some(replaced) => Row::from_whole(replaced)?.version() + 1,
             None => {
                 let tombstone = tx.get_untracked(&keys::tombstone(bucket.id, &primary_key))?;
                 Tombstone::version_after(tombstone.as_deref())?

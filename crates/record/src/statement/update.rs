@@ -8,7 +8,7 @@ use crate::derive::check_version;
 use crate::filter::Filter;
 use crate::key;
 use crate::keys;
-use crate::records::{Fields, Records};
+use crate::records::{Fields, Records, row_at};
 use crate::row::{Metadata, Row};
 use crate::statement::insert::{check_schema, no_issues};
 use crate::statement::{Target, not_found, refuse_operators};
@@ -233,12 +233,11 @@ impl Records {
         expected_version: Option<u64>,
     ) -> Result<Option<Row>> {
         let row_key = keys::row(target.bucket.id, primary_key);
-        let Some(stored) = tx.get_untracked(&row_key)? else {
+        let Some(row) = row_at(tx, &row_key)? else {
             // The write would have been validated; its absence is a read.
             tx.track_point(&row_key);
             return Ok(None);
         };
-        let row = Row::from_stored(stored)?;
         if let Some(expected) = expected_version {
             check_version(&target.bucket, primary_key, expected, Some(&row))?;
         }

@@ -127,7 +127,7 @@ impl Records {
                 let Some((bucket_id, key)) = keys::split_row(&row_key) else { continue };
                 let Some(bucket) = catalog.bucket_by_id(bucket_id) else { continue };
                 let primary_key = row_key.slice(row_key.len() - key.len()..);
-                let row = Row::from_stored(row)?;
+                let row = Row::from_whole(row)?;
                 for index in bucket.indexes.iter().filter(|index| index.unique) {
                     let mut found = Vec::new();
                     entries(index, &row, &primary_key, &mut found)?;
@@ -170,7 +170,7 @@ fn holder(
     };
     let Some(image) = own.after.clone() else { return Ok(None) };
     let mut held = Vec::new();
-    entries(index, &Row::from_stored(image)?, &committed, &mut held)?;
+    entries(index, &Row::from_whole(image)?, &committed, &mut held)?;
     Ok(held.iter().any(|own| own.key == entry.key).then_some(committed))
 }
 

@@ -81,7 +81,12 @@ impl LocalCoordinator {
         let revision = read_counter(&*storage, keyspace::LAST_REVISION)?;
         let schema_revision = read_counter(&*storage, keyspace::SCHEMA_REVISION)?;
         let reserved = read_counter(&*storage, keyspace::RESERVED_REVISION)?;
-        let cache = CommittedCache::new(limits.record_cache_bytes, revision, &*environment.random);
+        let cache = CommittedCache::new(
+            limits.record_cache_bytes,
+            revision,
+            &*environment.random,
+            derive.clone(),
+        );
         let cache = cache.map(Arc::new);
         let view = View::new(revision, schema_revision, storage.snapshot()?);
         let hasher = Seeded::draw(&*environment.random);

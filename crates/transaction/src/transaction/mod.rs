@@ -402,6 +402,16 @@ impl Transaction {
         }
     }
 
+    /// As [`get_untracked`](Self::get_untracked), if the answer is known without asking
+    /// the engine. What it is was [whole](crate::Derive::is_whole) when it was taken in.
+    #[must_use]
+    pub fn get_cached(&self, key: &[u8]) -> Option<Option<Bytes>> {
+        match self.writes.overlay_value(key) {
+            Some(own) => Some(own.clone()),
+            None => self.view.get_cached(key),
+        }
+    }
+
     /// Whether the transaction itself has written `key`, row or entry.
     #[must_use]
     pub fn is_own(&self, key: &[u8]) -> bool {

@@ -4,6 +4,7 @@
 mod batch;
 mod closing;
 mod conflicts;
+mod damage;
 mod definitions;
 mod errors;
 mod events;
