@@ -5,6 +5,7 @@ use tandem_base::sync::atomic::{AtomicBool, Ordering};
 use tandem_base::{Error, Result};
 use tandem_storage::{Direction, Entries, KeyRange, Snapshot};
 
+use crate::ascending::{self, By};
 use crate::cache::CommittedCache;
 
 /// Reading one consistent state.
@@ -90,6 +91,33 @@ impl View {
     /// What the storage engine answers.
     pub fn scan_first(&self, range: &KeyRange) -> Result<Option<tandem_storage::Entry>> {
         self.scan(range, Direction::Forward).next().transpose()
+    }
+
+    /// The value of `key`, if that is known without asking the engine.
+    pub(crate) fn get_cached(&self, key: &[u8]) -> Option<Option<Bytes>> {
+        let cache = self.cache.as_ref().filter(|_| CommittedCache::is_cacheable(key))?;
+        cache.get(key, self.revision)
+    }
+
+    /// Calls `found` with the place of each key in `keys` and its value, in order, until
+    /// it says `false`. The keys ascend, are distinct, and were not [cached](Self::get_cached).
+    pub(crate) fn get_ascending(
+        &self,
+        keys: &[Bytes],
+        found: &mut dyn FnMut(usize, Option<Bytes>) -> bool,
+    ) -> Result<()> {
+        self.refuse()?;
+        // What a scan comes by is found again as cheaply: it displaces nothing.
+        let has_room = self.cache.as_ref().is_some_and(|cache| cache.has_room());
+        ascending::read(&*self.snapshot, keys, &mut |at, value, by| {
+            if let Some(cache) = &self.cache
+                && (has_room || by == By::LookUp)
+                && CommittedCache::is_cacheable(&keys[at])
+            {
+                cache.offer(&keys[at], self.revision, value.as_ref());
+            }
+            found(at, value)
+        })
     }
 }
 

@@ -402,6 +402,31 @@ impl Transaction {
         }
     }
 
+    /// As [`get_untracked`](Self::get_untracked), if the answer is known without asking
+    /// the engine.
+    #[must_use]
+    pub fn get_cached(&self, key: &[u8]) -> Option<Option<Bytes>> {
+        match self.writes.overlay_value(key) {
+            Some(own) => Some(own.clone()),
+            None => self.view.get_cached(key),
+        }
+    }
+
+    /// Calls `found` with the place of each key in `keys` and its committed value, in
+    /// order, until it says `false`. For keys that ascend, are distinct, not
+    /// [own](Self::is_own) and not [cached](Self::get_cached): the nearer they are to
+    /// each other, the less each costs. Nothing is remembered as read.
+    ///
+    /// # Errors
+    /// `STORAGE_ERROR`, `CORRUPTED`.
+    pub fn get_ascending(
+        &self,
+        keys: &[Bytes],
+        found: &mut dyn FnMut(usize, Option<Bytes>) -> bool,
+    ) -> Result<()> {
+        self.view.get_ascending(keys, found)
+    }
+
     /// Whether the transaction itself has written `key`, row or entry.
     #[must_use]
     pub fn is_own(&self, key: &[u8]) -> bool {
@@ -450,7 +475,8 @@ impl Transaction {
     }
 
     /// Whether what was read is compared at the commit.
-    pub(crate) fn remembers_reads(&self) -> bool {
+    #[must_use]
+    pub fn remembers_reads(&self) -> bool {
         self.isolation == Isolation::Serializable && !self.read_only
     }
 
