@@ -2,12 +2,13 @@
 //!
 //! A [`Query`] says what is wanted; a plan says how it is reached; the answer
 //! is the same whatever the plan, because every row is checked against the
-//! filter and every order is one total order over records.
+//! filter, unless its index entry proves that it matches, and every order is one
+//! total order over records.
 //!
 //! ```text
 //! Query ──> plan ──> access ──> filter ──> order ──> page, stream, aggregate
-//!           cost     index,     always     served
-//!                    key, scan             or sorted
+//!           cost     index,     unless     served
+//!                    key, scan  proven     or sorted
 //! ```
 //! Everything runs inside the transaction that it is given: own writes are
 //! seen, and what is read (entries and rows passed, keys found missing) is

@@ -147,14 +147,14 @@ impl<'a> Prepared<'a> {
         examined: &mut Examined,
     ) -> Result<Vec<Found>> {
         let result = self.collect(tx, plan, wanted, false, place, examined);
-        match (&result, self.natural_plan(place)) {
-            (Err(error), Some(natural))
-                if error.code() == Code::LimitExceeded && plan.served == Served::Unordered =>
-            {
-                self.collect(tx, &natural, wanted, false, place, examined)
-            }
-            _ => result,
+        if let Err(error) = &result
+            && error.code() == Code::LimitExceeded
+            && plan.served == Served::Unordered
+            && let Some(natural) = self.natural_plan(place)
+        {
+            return self.collect(tx, &natural, wanted, false, place, examined);
         }
+        result
     }
 
     /// The plan that reads in natural order, if that is the order asked for.

@@ -53,7 +53,8 @@ fn g3_every_plan_gives_the_answer_of_a_scan() {
 
 fn round(seed: u64, used: &mut Vec<String>) {
     let random = &mut Seeded::new(seed);
-    let store = Store::with_bucket(&random_bucket(random));
+    let store = if random.chance(50) { Store::new() } else { Store::keeping(0) };
+    let store = store.and_bucket(&random_bucket(random));
     for _ in 0..3 {
         let mut tx = store.begin();
         for _ in 0..random.below(25) {

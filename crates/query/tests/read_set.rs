@@ -7,11 +7,15 @@ mod support;
 
 use serde_json::{Value, json};
 use support::{Store, commit, fields};
-use tandem_query::{Query, count, explain, find_one, rows};
+use tandem_query::{Hint, Query, count, explain, find_one, rows};
 use tandem_transaction::{CommitOptions, Transaction};
 
-fn store() -> Store {
-    let store = Store::with_bucket(&json!({
+/// How many bytes of rows a store keeps at hand: none, so that rows are read ahead of
+/// their turn, or all.
+const KEPT: [usize; 2] = [0, 1 << 20];
+
+fn store(kept: usize) -> Store {
+    let store = Store::keeping(kept).and_bucket(&json!({
         "key": "id",
         "schema": {"id": {}, "email": {"type": "string", "unique": true}, "n": {"type": "number"},
                    "m": {"type": "number"}, "tags": {}, "free": {}},
@@ -33,12 +37,19 @@ fn survives(
     read: impl FnOnce(&Store, &mut Transaction),
     write: impl FnOnce(&Store, &mut Transaction),
 ) -> bool {
-    let store = store();
+    survives_in(&store(0), read, write)
+}
+
+fn survives_in(
+    store: &Store,
+    read: impl FnOnce(&Store, &mut Transaction),
+    write: impl FnOnce(&Store, &mut Transaction),
+) -> bool {
     let mut reader = store.begin();
-    read(&store, &mut reader);
+    read(store, &mut reader);
     store.records.insert(&mut reader, "b", fields(&json!({"id": "own", "n": 5_000}))).unwrap();
     let mut writer = store.begin();
-    write(&store, &mut writer);
+    write(store, &mut writer);
     commit(writer);
     reader.commit(CommitOptions::default()).is_ok()
 }
@@ -154,4 +165,46 @@ fn g4_a_limit_stops_reading_and_with_it_conflicting() {
     };
     assert!(survives(first_by_n, update(json!(50), json!({"free": 0}))));
     assert!(!survives(first_by_n, insert(json!({"id": 1_000, "email": "new@x", "n": -1}))));
+}
+
+/// Entries are read before their rows are, so that rows are asked for together.
+#[test]
+fn g4_what_is_read_ahead_is_no_more_than_would_have_been_read() {
+    let page = |filter: Value, sort: &'static str, limit: usize| {
+        move |store: &Store, tx: &mut Transaction| {
+            let query = Query::new("b").filter_json(&filter).unwrap().limit(limit);
+            let query = query.sort_json(&json!([sort])).unwrap();
+            let query = Query { hint: Some(Hint::Index("n".to_owned())), ..query };
+            assert_eq!(rows(&store.records, tx, &query).unwrap().len(), limit);
+        }
+    };
+    let other = |n: f64| json!({"id": 1_000, "email": "new@x", "n": n, "free": 1});
+    for kept in KEPT {
+        let survives = |read: &dyn Fn(&Store, &mut Transaction), write: &dyn Fn() -> Value| {
+            let write = write();
+            let change = |store: &Store, tx: &mut Transaction| match write["free"] == "changed" {
+                true => update(write["id"].clone(), json!({"free": "changed"}))(store, tx),
+                false => insert(write.clone())(store, tx),
+            };
+            survives_in(&store(kept), read, change)
+        };
+        let change = |id: usize| move || json!({"id": id, "free": "changed"});
+        for limit in [1, 2, 7, 20] {
+            // That the last record has no equal is seen by the one after it.
+            let forward = page(json!({}), "n", limit);
+            assert!(survives(&forward, &change(limit + 1)), "{limit}");
+            assert!(survives(&forward, &|| other(limit as f64 + 0.5)), "{limit}");
+            assert!(!survives(&forward, &change(limit - 1)), "{limit}");
+            assert!(!survives(&forward, &|| other(limit as f64 - 0.5)), "{limit}");
+            let back = page(json!({}), "-n", limit);
+            assert!(survives(&back, &change(98 - limit)), "{limit}");
+            assert!(survives(&back, &|| other(98.5 - limit as f64)), "{limit}");
+            assert!(!survives(&back, &change(100 - limit)), "{limit}");
+            assert!(!survives(&back, &|| other(99.5 - limit as f64)), "{limit}");
+        }
+        // Of the first ten none matches.
+        let some = page(json!({"free": {"$gte": 10}}), "n", 5);
+        assert!(survives(&some, &change(16)) && survives(&some, &|| other(15.5)));
+        assert!(!survives(&some, &change(14)) && !survives(&some, &|| other(14.5)));
+    }
 }

@@ -114,6 +114,12 @@ impl CommittedCache {
         }
     }
 
+    /// Whether something can be taken in without displacing anything, as far as one can
+    /// tell: keys spread over parts that fill one by one.
+    pub(crate) fn has_room(&self) -> bool {
+        self.entries.weight() < self.entries.capacity() / 8 * 7
+    }
+
     /// Takes what a commit wrote, before the view of `revision` is published.
     pub(crate) fn commit(&self, revision: u64, key: &Bytes, value: Option<Bytes>) {
         let mut written = self.stripe(key).lock().unwrap_or_else(PoisonError::into_inner);

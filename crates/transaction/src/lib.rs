@@ -17,6 +17,7 @@
 //! Reading order: [`view`](View), [`write_set`](WriteSet), [`read_set`](ReadSet),
 //! [`Transaction`], [`Coordination`], then `local/` for the commit pipeline.
 
+mod ascending;
 mod cache;
 mod commit;
 mod coordination;

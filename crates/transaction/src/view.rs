@@ -5,6 +5,7 @@ use tandem_base::sync::atomic::{AtomicBool, Ordering};
 use tandem_base::{Error, Result};
 use tandem_storage::{Direction, Entries, KeyRange, Snapshot};
 
+use crate::ascending::{self, By};
 use crate::cache::CommittedCache;
 
 /// Reading one consistent state.
@@ -98,6 +99,27 @@ impl View {
         let value = cache.get(key, self.revision)?;
         let is_large = value.as_ref().is_some_and(|value| value.len() > LARGEST_AT_HAND);
         (self.fell_short.is_none() || !is_large).then_some(value)
+    }
+
+    /// Calls `found` with the place of each key in `keys` and its value, in order, until
+    /// it says `false`. The keys ascend, are distinct, and were not [cached](Self::get_cached).
+    pub(crate) fn get_ascending(
+        &self,
+        keys: &[Bytes],
+        found: &mut dyn FnMut(usize, Option<Bytes>) -> bool,
+    ) -> Result<()> {
+        self.refuse()?;
+        // What a scan comes by is found again as cheaply: it displaces nothing.
+        let has_room = self.cache.as_ref().is_some_and(|cache| cache.has_room());
+        ascending::read(&*self.snapshot, keys, &mut |at, value, by| {
+            if let Some(cache) = &self.cache
+                && (has_room || by == By::LookUp)
+                && CommittedCache::is_cacheable(&keys[at])
+            {
+                cache.offer(&keys[at], self.revision, value.as_ref());
+            }
+            found(at, value)
+        })
     }
 }
 

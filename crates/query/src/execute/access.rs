@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use tandem_base::{Error, Result};
+use tandem_base::Result;
 use tandem_record::catalog::{Bucket, Index};
 use tandem_record::entries::{IndexEntry, entries, primary_key_of};
 use tandem_record::keys;
@@ -8,6 +8,8 @@ use tandem_storage::{Direction, KeyRange};
 use tandem_transaction::{Isolation, MergedEntry, Read, Transaction};
 
 use std::sync::Arc;
+
+use crate::execute::fetch::{Ahead, Candidate, Fetch};
 
 /// What a visitor wants next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +29,13 @@ pub(crate) enum Access {
     /// Rows in order of insertion, through the order index.
     Insertion { order_index: u32, range: KeyRange },
     /// Rows through a secondary index.
-    Index { index: Arc<Index>, ranges: Vec<KeyRange> },
+    Index {
+        index: Arc<Index>,
+        ranges: Vec<KeyRange>,
+        /// Where the primary key begins in an entry that carries it, if that is the
+        /// same in all.
+        key_at: Option<usize>,
+    },
 }
 
 /// What an access has touched.
@@ -43,13 +51,15 @@ type Visitor<'v> = dyn FnMut(Bytes, Row) -> Result<Step> + 'v;
 
 impl Access {
     /// Calls `visit` with each candidate's primary key and row, each record
-    /// once, until it has enough. What is read on the way, and no more, is
-    /// remembered by the transaction.
+    /// once, until it has enough, which it has not before as many candidates as
+    /// `ahead` says. What is read on the way, and no more, is remembered by the
+    /// transaction.
     pub(crate) fn visit(
         &self,
         tx: &Transaction,
         bucket: &Bucket,
         direction: Direction,
+        ahead: &Ahead,
         examined: &mut Examined,
         visit: &mut Visitor<'_>,
     ) -> Result<()> {
@@ -73,47 +83,51 @@ impl Access {
                 .map(drop)
             }
             Self::Insertion { order_index, range } => {
-                let mut row_key = Vec::new();
-                scan(tx, range, direction, |entry| {
-                    examined.entries += 1;
-                    let fetched = fetch(tx, bucket, &entry.value, &mut row_key, examined)?;
-                    let Some((row, own)) = fetched else { return Ok(Step::More) };
-                    if own && keys::order_entry(*order_index, row.position()) != entry.key {
-                        return Ok(Step::More);
-                    }
-                    visit(entry.value, row)
-                })
-                .map(drop)
+                let mut fetch = Fetch::new(tx, bucket, ahead);
+                fetch
+                    .scan(range, direction, examined, &|_, value| Ok(value), &mut |candidate| {
+                        let Candidate { entry, primary_key, row, own } = candidate;
+                        if own && keys::order_entry(*order_index, row.position()) != entry {
+                            return Ok(Step::More);
+                        }
+                        visit(primary_key, row)
+                    })
+                    .map(drop)
             }
-            Self::Index { index, ranges } => {
+            Self::Index { index, ranges, key_at } => {
                 // That the index is kept is read, too: once it is dropped, what
                 // others commit has no entry in it and would not show there.
                 tx.track_point(&keys::garbage(&keys::index_prefix(index.id)));
-                let (mut own_entries, mut row_key) = (Vec::new(), Vec::new());
+                let mut fetch = Fetch::new(tx, bucket, ahead);
+                let mut own_entries = Vec::new();
                 let may_hide = index.unique && own_view_differs(tx, bucket);
-                until_enough(in_direction(ranges, direction), |range| {
-                    let mut take = |key: &Bytes, value: &Bytes| {
-                        examined.entries += 1;
-                        let primary_key = primary_key_of(index, key, value)?;
-                        let fetched = fetch(tx, bucket, &primary_key, &mut row_key, examined)?;
-                        let Some((row, own)) = fetched else { return Ok(Step::More) };
-                        if index.multi || own {
-                            own_entries.clear();
-                            entries(index, &row, &primary_key, &mut own_entries)?;
-                            if first_met(&own_entries, ranges, direction) != Some(key) {
-                                return Ok(Step::More);
-                            }
+                let primary_key = |key: &Bytes, value: Bytes| match key_at {
+                    _ if !value.is_empty() => Ok(value),
+                    Some(at) => Ok(key.slice(at..)),
+                    None => primary_key_of(index, key, &value),
+                };
+                let mut take = |candidate: Candidate| {
+                    let Candidate { entry, primary_key, row, own } = candidate;
+                    if index.multi || own {
+                        own_entries.clear();
+                        entries(index, &row, &primary_key, &mut own_entries)?;
+                        if first_met(&own_entries, ranges, direction) != Some(&entry) {
+                            return Ok(Step::More);
                         }
-                        visit(primary_key, row)
-                    };
-                    let step = scan(tx, range, direction, |entry| take(&entry.key, &entry.value))?;
+                    }
+                    visit(primary_key, row)
+                };
+                until_enough(in_direction(ranges, direction), |range| {
+                    let step = fetch.scan(range, direction, examined, &primary_key, &mut take)?;
                     if step == Step::Enough || !may_hide {
                         return Ok(step);
                     }
                     until_enough(tx.view().scan(range, direction), |entry| {
                         let (key, value) = entry?;
-                        let hidden = tx.get_untracked(&key)?.as_ref() != Some(&value);
-                        if hidden { take(&key, &value) } else { Ok(Step::More) }
+                        if tx.get_untracked(&key)?.as_ref() == Some(&value) {
+                            return Ok(Step::More);
+                        }
+                        fetch.one(key, value, examined, &primary_key, &mut take)
                     })
                 })
                 .map(drop)
@@ -129,28 +143,6 @@ impl Access {
 pub(crate) fn own_view_differs(tx: &Transaction, bucket: &Bucket) -> bool {
     let rows = KeyRange::prefix(&keys::row_prefix(bucket.id));
     tx.isolation() == Isolation::ReadCommitted && tx.writes().rows_in(&rows).next().is_some()
-}
-
-/// The row that an index entry points to, and whether the transaction itself
-/// wrote it. `None`: an own delete hides it. `row_key` is room for its key.
-fn fetch(
-    tx: &Transaction,
-    bucket: &Bucket,
-    primary_key: &[u8],
-    row_key: &mut Vec<u8>,
-    examined: &mut Examined,
-) -> Result<Option<(Row, bool)>> {
-    examined.rows += 1;
-    keys::put_row(bucket.id, primary_key, row_key);
-    let own = tx.own_write(row_key).is_some();
-    match tx.get(row_key)? {
-        Some(row) => Ok(Some((Row::from_stored(row)?, own))),
-        None if own => Ok(None),
-        None => {
-            Err(Error::corrupted("An index entry points to no record")
-                .with("bucket", &*bucket.name))
-        }
-    }
 }
 
 /// Of a row's entries, the one that a scan of `ranges` meets first. A row with

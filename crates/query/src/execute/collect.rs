@@ -6,6 +6,7 @@ use tandem_record::row::Row;
 use tandem_transaction::Transaction;
 
 use crate::execute::access::{Examined, Step};
+use crate::execute::fetch::Ahead;
 use crate::execute::top::Top;
 use crate::order::{Order, OrderKey};
 use crate::plan::{Plan, Served};
@@ -61,6 +62,7 @@ pub(crate) fn collect(
 ) -> Result<Vec<Found>> {
     let Collection { filter, order, after, wanted, whole_groups, enough_bytes, result, sort } =
         *collection;
+    let filter = filter.filter(|_| !plan.decides_filter);
     let mut out = Answer { rows: Vec::new(), bytes: 0, bounds: result };
     if wanted == 0 {
         return Ok(out.rows);
@@ -68,6 +70,17 @@ pub(crate) fn collect(
     let sorting_wanted = if whole_groups { usize::MAX } else { wanted };
     let mut group = Top::new(sorting_wanted, sort);
     let mut group_values: Option<Vec<u8>> = None;
+    // How many candidates are surely wanted when so many rows are found: all, where they
+    // are to be sorted; otherwise one for each that is missing, and one to see that a
+    // group is over. Where bytes end a portion, nobody knows; to read more than was wanted
+    // does no harm if nobody remembers it.
+    let surely = |found: usize| match plan.served {
+        Served::Unordered => usize::MAX,
+        _ if enough_bytes < usize::MAX && tx.remembers_reads() => 1,
+        Served::Exact => wanted.saturating_sub(found),
+        Served::Groups => wanted.saturating_sub(found).saturating_add(1),
+    };
+    let ahead = Ahead::new(surely(0));
     let mut take = |primary_key: Bytes, row: Row| -> Result<Step> {
         if let Some(filter) = filter
             && !filter.try_matches(&row)?
@@ -104,9 +117,10 @@ pub(crate) fn collect(
             }
             Served::Unordered => group.push(found)?,
         }
+        ahead.set(surely(out.rows.len() + group.len()));
         Ok(Step::More)
     };
-    plan.access.visit(tx, bucket, plan.direction, examined, &mut take)?;
+    plan.access.visit(tx, bucket, plan.direction, &ahead, examined, &mut take)?;
     out.extend(group.into_sorted(), sorting_wanted)?;
     Ok(out.rows)
 }
@@ -149,7 +163,9 @@ pub(crate) fn for_each(
     examined: &mut Examined,
     each: &mut dyn FnMut(Bytes, Row) -> Result<()>,
 ) -> Result<()> {
-    plan.access.visit(tx, bucket, plan.direction, examined, &mut |primary_key, row| {
+    let filter = filter.filter(|_| !plan.decides_filter);
+    let ahead = Ahead::new(usize::MAX);
+    plan.access.visit(tx, bucket, plan.direction, &ahead, examined, &mut |primary_key, row| {
         let matches = match filter {
             Some(filter) => filter.try_matches(&row)?,
             None => true,

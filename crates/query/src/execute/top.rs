@@ -14,6 +14,9 @@ pub(crate) struct Top {
     bounds: Bounds,
 }
 
+/// Room for so many rows is made at once.
+const FEW: usize = 32;
+
 enum Kept {
     /// No more than are wanted: in the order in which they came.
     Few(Vec<Found>),
@@ -45,6 +48,9 @@ impl Top {
                     return Err(Error::limit("sortRows", max, max + 1));
                 }
                 self.bytes += found.bytes();
+                if rows.capacity() == 0 {
+                    rows.reserve(self.wanted.min(FEW));
+                }
                 rows.push(found);
             }
             Kept::Most(heap) => {

@@ -5,7 +5,7 @@ use tandem_record::filter::Filter;
 use tandem_record::row::Row;
 use tandem_transaction::Transaction;
 
-use crate::execute::{Examined, Step};
+use crate::execute::{Ahead, Examined, Step};
 use crate::explain::describe;
 use crate::order::SortPart;
 use crate::plan::{Plan, Request, Served};
@@ -92,7 +92,9 @@ impl Source {
             }
         }
         let (mut skip, mut left) = (self.skip, self.limit.unwrap_or(usize::MAX));
-        plan.access.visit(tx, &prepared.bucket, plan.direction, examined, &mut |_, row| {
+        // Nobody knows what the stages after it will want.
+        let ahead = Ahead::new(1);
+        plan.access.visit(tx, &prepared.bucket, plan.direction, &ahead, examined, &mut |_, row| {
             if let Some(filter) = &query.filter
                 && !filter.try_matches(&row)?
             {

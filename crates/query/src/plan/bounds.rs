@@ -37,15 +37,15 @@ const STRING_TERMINATOR: usize = 2;
 pub(crate) struct Bound {
     /// The part's path.
     pub(crate) path: String,
-    /// The condition, as a filter writes it.
-    pub(crate) condition: Value,
+    /// The condition.
+    pub(crate) condition: Constraint,
     /// Whether all records with an array there are read as well.
     pub(crate) arrays: bool,
 }
 
 impl Bound {
     pub(crate) fn to_json(&self) -> Value {
-        let mut bound = json!({ "field": self.path, "condition": self.condition });
+        let mut bound = json!({ "field": self.path, "condition": self.condition.to_json() });
         if self.arrays {
             bound["arrays"] = json!(true);
         }
@@ -67,6 +67,10 @@ pub(crate) struct IndexBounds {
     pub(crate) selectivity: f64,
     /// Whether at most one record is there.
     pub(crate) one_record: bool,
+    /// Where the primary key begins in the entries that carry it, if all parts are fixed.
+    pub(crate) key_at: Option<usize>,
+    /// Whether a record is there exactly if the filter holds for it, whose facts these are.
+    pub(crate) decides_filter: bool,
 }
 
 impl IndexBounds {
@@ -84,12 +88,18 @@ impl IndexBounds {
             fixed_prefix: id_prefix.clone(),
             selectivity: 1.0,
             one_record: false,
+            key_at: None,
+            decides_filter: false,
         };
+        let mut decided = 0;
         let mut prefixes = vec![id_prefix];
         let mut single_values = 0;
         for part in &index.parts {
             let Some(constraint) = constraints.best(&part.path, index.multi) else { break };
             let arrays = !index.multi && !part.scalar;
+            if !index.multi && !arrays {
+                decided += constraints.decided_by(&part.path, &constraint);
+            }
             match &constraint {
                 Constraint::AnyOf(values) => {
                     let values: Vec<_> = values.iter().filter(|value| !value.is_array()).collect();
@@ -104,18 +114,20 @@ impl IndexBounds {
                         out.fixed_prefix.clone_from(&prefixes[0]);
                     }
                     single_values += usize::from(values.len() == 1 && !values[0].is_null());
-                    out.note(part, &constraint, arrays);
+                    out.note(part, constraint, arrays);
                 }
                 Constraint::Within(interval) => {
                     out.add_arrays(arrays, part, &prefixes);
                     for prefix in std::mem::take(&mut prefixes) {
                         out.ranges.push(value_range(&prefix, interval, part.descending));
                     }
-                    out.note(part, &constraint, arrays);
+                    out.note(part, constraint, arrays);
                     break;
                 }
             }
         }
+        out.decides_filter = constraints.are_all(decided);
+        out.key_at = (out.fixed_parts == index.parts.len()).then_some(out.fixed_prefix.len());
         out.one_record = index.unique && single_values == index.parts.len();
         out.ranges.extend(prefixes.iter().map(|prefix| KeyRange::prefix(prefix)));
         out.ranges.retain(|range| !range.is_empty());
@@ -132,13 +144,9 @@ impl IndexBounds {
         }
     }
 
-    fn note(&mut self, part: &IndexPart, constraint: &Constraint, arrays: bool) {
-        self.selectivity *= constraint.selectivity();
-        self.bounds.push(Bound {
-            path: part.path.to_string(),
-            condition: constraint.to_json(),
-            arrays,
-        });
+    fn note(&mut self, part: &IndexPart, condition: Constraint, arrays: bool) {
+        self.selectivity *= condition.selectivity();
+        self.bounds.push(Bound { path: part.path.to_string(), condition, arrays });
     }
 }
 

@@ -63,6 +63,7 @@ fn plan(
         bounds,
         index_order: None,
         fraction,
+        decides_filter: false,
         one_record: false,
         cost: 0.0,
         matching: 0.0,
@@ -77,7 +78,7 @@ fn by_primary_key(
     let path = constraints.paths().find(|path| is_key(bucket, path.as_str()))?;
     // Keys are scalars, so both bounds of a range are bounds of one value.
     let constraint = constraints.best(path, false)?;
-    let bound = Bound { path: path.to_string(), condition: constraint.to_json(), arrays: false };
+    let bound = Bound { path: path.to_string(), condition: constraint.clone(), arrays: false };
     let (mut served, direction) = by_key(bucket, order);
     let access = match &constraint {
         Constraint::AnyOf(values) => {
@@ -118,6 +119,12 @@ fn by_indexes<'a>(
         if !has_all {
             return None;
         }
+        // Neither narrowed nor in the order asked for: it would be of no use.
+        let first = &index.parts[0].path;
+        let in_order = order.and_then(|order| order.parts.first());
+        if !constraints.mention(first) && in_order.is_none_or(|part| part.path != *first) {
+            return None;
+        }
         let found = IndexBounds::of(index, constraints)?;
         let (mut served, direction, index_order) =
             by_index(index, found.fixed_parts, found.fixed_prefix, order);
@@ -132,8 +139,10 @@ fn by_indexes<'a>(
         if found.bounds.is_empty() && index_order.is_none() {
             return None;
         }
-        let access = Access::Index { index: index.clone(), ranges: found.ranges };
+        let access =
+            Access::Index { index: index.clone(), ranges: found.ranges, key_at: found.key_at };
         let mut plan = plan(access, served, direction, found.bounds, found.selectivity);
+        plan.decides_filter = found.decides_filter;
         plan.index_order = index_order;
         plan.one_record = found.one_record;
         Some(plan)

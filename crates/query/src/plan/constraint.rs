@@ -91,6 +91,8 @@ impl Constraint {
 pub(crate) struct Constraints {
     facts: Vec<(Path, Fact)>,
     unknown_conditions: u32,
+    /// Whether the filter holds exactly where all its conjuncts do.
+    conjuncts_are_all: bool,
     /// The part of a bucket that all facts together select, as a guess.
     selectivity: f64,
 }
@@ -98,7 +100,12 @@ pub(crate) struct Constraints {
 impl Constraints {
     /// What can be learnt from `filter`.
     pub(crate) fn of(filter: Option<&Filter>) -> Self {
-        let mut constraints = Self { facts: Vec::new(), unknown_conditions: 0, selectivity: 1.0 };
+        let mut constraints = Self {
+            facts: Vec::new(),
+            unknown_conditions: 0,
+            conjuncts_are_all: false,
+            selectivity: 1.0,
+        };
         let Some(filter) = filter else { return constraints };
         let conjuncts = filter.conjuncts();
         if conjuncts.is_empty() && !filter.is_all() {
@@ -110,8 +117,49 @@ impl Constraints {
                 None => constraints.unknown_conditions += 1,
             }
         }
+        constraints.conjuncts_are_all = filter.is_conjunction();
         constraints.selectivity = constraints.guess_selectivity();
         constraints
+    }
+
+    /// Whether something is known about `path`.
+    pub(crate) fn mention(&self, path: &Path) -> bool {
+        self.paths().any(|other| other == path)
+    }
+
+    /// How many facts hold for a value exactly if it meets `best`, which is the best that an
+    /// access can use for `path`, and if it is no array, which may meet a condition by an
+    /// element of it. 0 where that cannot be told.
+    ///
+    /// Of a path with several names nothing is told: on the way it may cross an array.
+    pub(crate) fn decided_by(&self, path: &Path, best: &Constraint) -> usize {
+        let mut facts = self.facts.iter().filter(|(other, _)| other == path);
+        match (path.is_single(), facts.next(), facts.next(), best) {
+            (true, Some((_, Fact::OneOf(values))), None, Constraint::AnyOf(_))
+                if matches!(
+                    &values[..],
+                    [Value::Bool(_) | Value::Number(_) | Value::String(_)]
+                ) =>
+            {
+                1
+            }
+            (true, Some((_, Fact::Between(lower, upper))), None, Constraint::Within(_)) => {
+                let tags =
+                    |end: &Option<(Value, bool)>| end.as_ref().map(|end| encoded_tag(&end.0));
+                // Ends of two types: no value is within, but only one of them narrows.
+                let one_type = match (tags(lower), tags(upper)) {
+                    (Some(lower), Some(upper)) => lower == upper,
+                    _ => true,
+                };
+                usize::from(one_type)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Whether the filter is nothing but so many facts.
+    pub(crate) fn are_all(&self, facts: usize) -> bool {
+        self.conjuncts_are_all && self.unknown_conditions == 0 && self.facts.len() == facts
     }
 
     /// The paths that something is known about; one may occur several times.

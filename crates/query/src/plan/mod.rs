@@ -57,6 +57,9 @@ pub(crate) struct Plan {
     pub(crate) index_order: Option<IndexOrder>,
     /// The part of the bucket that the access covers, as a guess.
     pub(crate) fraction: f64,
+    /// Whether the filter holds for exactly the rows that the access leads to, so that it
+    /// need not be checked on them.
+    pub(crate) decides_filter: bool,
     /// Whether the access leads to one record at most.
     pub(crate) one_record: bool,
     /// See [`estimate`].

@@ -32,6 +32,12 @@ pub struct Store {
 
 impl Store {
     pub fn new() -> Self {
+        Self::keeping(TransactionLimits::default().record_cache_bytes)
+    }
+
+    /// A store that keeps so many bytes of rows at hand; with 0, the engine is asked for
+    /// every row.
+    pub fn keeping(record_cache_bytes: usize) -> Self {
         let (environment, _) = Environment::simulated(7);
         let records = Arc::new(Records::new(environment.clone()));
         let coordinator = LocalCoordinator::open(
@@ -39,7 +45,7 @@ impl Store {
             records.clone(),
             Arc::new(Nobody),
             environment,
-            TransactionLimits::default(),
+            TransactionLimits { record_cache_bytes, ..TransactionLimits::default() },
             Durability::Buffered,
         )
         .unwrap();
@@ -48,11 +54,15 @@ impl Store {
 
     /// A store with one bucket `b`.
     pub fn with_bucket(config: &Value) -> Self {
-        let store = Self::new();
-        let mut tx = store.begin();
-        store.records.define_bucket(&mut tx, "b", config).unwrap();
+        Self::new().and_bucket(config)
+    }
+
+    /// The same store with the bucket `b`.
+    pub fn and_bucket(self, config: &Value) -> Self {
+        let mut tx = self.begin();
+        self.records.define_bucket(&mut tx, "b", config).unwrap();
         commit(tx);
-        store
+        self
     }
 
     pub fn begin(&self) -> Transaction {

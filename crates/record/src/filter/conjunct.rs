@@ -45,6 +45,15 @@ pub(super) fn conjuncts(node: &Node) -> Vec<Conjunct<'_>> {
     all
 }
 
+/// Whether [`conjuncts`] leaves nothing out.
+pub(super) fn is_conjunction(node: &Node) -> bool {
+    match node {
+        Node::And(nodes) => nodes.iter().all(is_conjunction),
+        Node::Condition(_) => true,
+        Node::Or(_) | Node::Nor(_) | Node::Expression(_) => false,
+    }
+}
+
 fn collect<'a>(node: &'a Node, all: &mut Vec<Conjunct<'a>>) {
     match node {
         Node::And(nodes) => nodes.iter().for_each(|node| collect(node, all)),

@@ -207,6 +207,13 @@ impl Filter {
         conjunct::conjuncts(&self.node)
     }
 
+    /// Whether a record matches exactly if each of the [`conjuncts`](Self::conjuncts)
+    /// holds for it: nothing was left out of them.
+    #[must_use]
+    pub fn is_conjunction(&self) -> bool {
+        conjunct::is_conjunction(&self.node)
+    }
+
     /// Whether every record that matches this filter surely matches `other`.
     /// Sound, not complete: a `false` says nothing. Cost: the product of the
     /// two sizes.

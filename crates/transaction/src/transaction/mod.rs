@@ -412,6 +412,21 @@ impl Transaction {
         }
     }
 
+    /// Calls `found` with the place of each key in `keys` and its committed value, in
+    /// order, until it says `false`. For keys that ascend, are distinct, not
+    /// [own](Self::is_own) and not [cached](Self::get_cached): the nearer they are to
+    /// each other, the less each costs. Nothing is remembered as read.
+    ///
+    /// # Errors
+    /// `STORAGE_ERROR`, `CORRUPTED`.
+    pub fn get_ascending(
+        &self,
+        keys: &[Bytes],
+        found: &mut dyn FnMut(usize, Option<Bytes>) -> bool,
+    ) -> Result<()> {
+        self.view.get_ascending(keys, found)
+    }
+
     /// Whether the transaction itself has written `key`, row or entry.
     #[must_use]
     pub fn is_own(&self, key: &[u8]) -> bool {
@@ -460,7 +475,8 @@ impl Transaction {
     }
 
     /// Whether what was read is compared at the commit.
-    pub(crate) fn remembers_reads(&self) -> bool {
+    #[must_use]
+    pub fn remembers_reads(&self) -> bool {
         self.isolation == Isolation::Serializable && !self.read_only
     }
 
