@@ -166,8 +166,12 @@ impl Run<'_> {
         self.read_everything(&store);
     }
 
+    /// Also while a story is left to tell, within reason: how many turns the thread
+    /// that tells them gets is the scheduler's choice.
     fn is_unfinished(&self) -> bool {
-        self.shared.begun.load(Ordering::Relaxed) < self.plan.transactions
+        let begun = self.shared.begun.load(Ordering::Relaxed);
+        let longest = 20 * self.plan.transactions;
+        begun < self.plan.transactions || (begun < longest && !self.forced.are_all_told())
     }
 
     /// Opens the store, checks what is there and settles what was unknown.
@@ -207,7 +211,9 @@ impl Run<'_> {
     /// One open store, many clients.
     fn epoch(&mut self, store: &Store, connect: Connect<'_>) {
         let begun = self.shared.begun.load(Ordering::Relaxed);
-        let end = (begun + 300 + self.random.below(700)).min(self.plan.transactions);
+        let end = begun + 300 + self.random.below(700);
+        // Those who are late in telling go on until they have.
+        let end = end.min(self.plan.transactions.max(begun + 100));
         let shared = self.shared;
         let is_over =
             || shared.down.load(Ordering::Relaxed) || shared.begun.load(Ordering::Relaxed) >= end;
