@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::support::{Client, items, serve_items, serve_json, serve_pipes, until};
+use crate::support::{Client, items, listening, serve_items, serve_json, serve_pipes, until};
 use serde_json::{Value, json};
 use tandem::{Limits, Store, TransactionLimits};
-use tandem_server::{Config, RunningServer, Server, ServerOptions};
+use tandem_server::{Config, RunningServer, Server};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::advance;
 
@@ -295,7 +295,7 @@ async fn a_transaction_that_is_not_used_expires() {
         TransactionLimits { idle_time: Duration::from_millis(50), ..TransactionLimits::default() };
     let limits = Limits { transaction, ..Limits::default() };
     let store = Store::builder().memory().limits(limits).open().expect("a store");
-    let options = ServerOptions::new(Config::memory()).listen("127.0.0.1:0").store(store);
+    let options = listening(Config::memory()).store(store);
     let server = Server::start(options).await.expect("the server starts");
     let mut client = Client::connect(&server).await;
     let tx = begin(&mut client, "serializable").await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{self, Client, items, serve_items};
+use crate::support::{self, Client, items, listening, serve_items};
 use serde_json::{Value, json};
 use tandem_server::{Config, RunningServer, Server, ServerOptions};
 
@@ -10,7 +10,7 @@ async fn serve_directory(directory: &std::path::Path, durability: &str) -> Runni
     let config = json!({ "store": { "data": directory, "durability": durability,
         "buckets": { "items": { "key": "id", "schema": { "id": {}, "n": {} }, "indexes": ["n"] } } } });
     let config = Config::from_json(&config).expect("valid");
-    let options = ServerOptions::new(config).listen("127.0.0.1:0");
+    let options = listening(config);
     Server::start(options).await.expect("the server starts")
 }
 

@@ -11,7 +11,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tandem::{Environment, Store};
 use tandem_server::{
-    Config, RunningServer, Server, ServerOptions, SocketServer, StoreCall, StoreCalls,
+    Config, Heartbeat, RunningServer, Server, ServerOptions, SocketServer, StoreCall, StoreCalls,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpSocket, TcpStream};
@@ -23,17 +23,22 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 /// Long enough for a loaded machine, short enough to notice a hang.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Starts a server over a store in memory.
-pub async fn serve(config: Config) -> RunningServer {
-    let options = ServerOptions::new(config).listen("127.0.0.1:0");
-    Server::start(options).await.expect("the server starts")
+/// Options of a server that nobody has to answer pings of: clients of tests do not,
+/// however long a test takes.
+pub fn listening(mut config: Config) -> ServerOptions {
+    let long = Duration::from_secs(3_600);
+    config.heartbeat = Heartbeat { interval: long, timeout: long };
+    ServerOptions::new(config).listen("127.0.0.1:0")
 }
 
-/// A server over a store in memory with the config file's content. Clients of tests
-/// do not answer pings, however long a test takes.
+/// Starts a server over a store in memory.
+pub async fn serve(config: Config) -> RunningServer {
+    Server::start(listening(config)).await.expect("the server starts")
+}
+
+/// A server over a store in memory with the config file's content.
 pub async fn serve_json(mut config: Value) -> RunningServer {
     config["store"]["data"] = Value::Null;
-    config["heartbeat"] = json!({ "intervalMs": 3_600_000, "timeoutMs": 3_600_000 });
     serve(Config::from_json(&config).expect("the config is valid")).await
 }
 
