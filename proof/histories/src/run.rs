@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tandem::{BucketConfig, CheckOptions, Durability, IndexConfig, Isolation, Limits, Store};
-use tandem_server::{Config, Server, ServerOptions};
+use tandem_server::{Config, Heartbeat, Server, ServerOptions};
 use tandem_storage::{DiskOptions, DiskStorage, Storage};
 use tandem_testkit::fault::{Fate, FaultStorage, Point, Times};
 use tokio::runtime::{Builder, Runtime};
@@ -154,8 +154,11 @@ impl Run<'_> {
     fn over_websocket(&mut self) {
         let store = self.open(Arc::new(tandem_storage::MemoryStorage::new()), Durability::Sync);
         let runtime = runtime();
-        let options =
-            ServerOptions::new(Config::memory()).listen("127.0.0.1:0").store(store.clone());
+        // Clients answer no pings, however long an epoch takes.
+        let long = Duration::from_secs(3_600);
+        let heartbeat = Heartbeat { interval: long, timeout: long };
+        let config = Config { heartbeat, ..Config::memory() };
+        let options = ServerOptions::new(config).listen("127.0.0.1:0").store(store.clone());
         let server = runtime.block_on(Server::start(options)).expect("a server starts");
         let address = server.address();
         while self.is_unfinished() {
