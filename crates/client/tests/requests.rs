@@ -164,9 +164,10 @@ async fn many_tasks_share_a_client() {
 
 #[tokio::test]
 async fn what_is_no_server_of_tandem_is_an_error() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    // Nobody listens there, and while it is bound nobody else is given the port.
+    let reserved = tokio::net::TcpSocket::new_v4().unwrap();
+    reserved.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = reserved.local_addr().unwrap();
     let error = Client::connect(&format!("ws://{address}/")).await.unwrap_err();
     assert_eq!(error.code(), tandem_client::CONNECTION_LOST);
     let error = Client::connect("nonsense").await.unwrap_err();

@@ -12,7 +12,7 @@ use support::{Network, Weather, client_of, config, in_time, serve, until};
 use tandem_client::{
     Abort, Client, Code, Isolation, Result, RetryPolicy, Transaction, TransactionOptions,
 };
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, watch};
 
 async fn increment(tx: Transaction) -> Result<i64> {
     let items = tx.bucket("items");
@@ -127,7 +127,8 @@ async fn g1_a_commit_whose_answer_is_lost_counts_once() {
         }
     });
     let storm = async {
-        in_time(async { while counted(&watcher).await != 1 {} }).await;
+        network.loses().await;
+        assert_eq!(counted(&watcher).await, 1, "only the answer was lost");
         network.set(Weather::Fine);
         network.cut();
     };
@@ -144,23 +145,19 @@ async fn g1_a_commit_that_is_lost_is_made_once() {
     let client = network.client().await;
     let watcher = client_of(&server).await;
     let made = Arc::new(AtomicU32::new(0));
-    let (told, mut is_told) = tokio::sync::mpsc::unbounded_channel();
     let transaction = client.transaction(|tx| {
-        let (network, told) = (network.clone(), told.clone());
+        let network = network.clone();
         let first = made.fetch_add(1, Ordering::Relaxed) == 0;
         async move {
             let n = increment(tx).await?;
             if first {
                 network.set(Weather::LosesRequests);
-                let _ = told.send(());
             }
             Ok(n)
         }
     });
     let storm = async {
-        is_told.recv().await;
-        // Not carried out, however long one waits.
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        network.loses().await;
         assert_eq!(counted(&watcher).await, 0);
         network.set(Weather::Fine);
         network.cut();
@@ -171,40 +168,48 @@ async fn g1_a_commit_that_is_lost_is_made_once() {
     assert_eq!(counted(&client).await, 1);
 }
 
-/// Cut at every point of a busy time: the counter says how many succeeded.
+/// Cut at every point of a busy time: the counter says how many succeeded. Between two
+/// cuts each client gets on, so that none uses up its attempts.
 #[tokio::test]
 async fn g1_what_was_counted_is_there_however_often_the_network_is_cut() {
+    const EACH: u64 = 40;
     let server = serve(config()).await;
-    let network = Arc::new(Network::to(&server).await);
+    let network = Network::to(&server).await;
     let clients = [network.client().await, network.client().await];
-    let done = Arc::new(AtomicU32::new(0));
-    let tasks: Vec<_> = clients
+    let (tasks, mut done): (Vec<_>, Vec<_>) = clients
         .into_iter()
         .map(|client| {
-            let done = done.clone();
-            tokio::spawn(async move {
-                for _ in 0..40 {
+            let (count, counted) = watch::channel(0);
+            let task = tokio::spawn(async move {
+                for n in 1..=EACH {
                     client.transaction(increment).await.expect("in the end it succeeds");
-                    done.fetch_add(1, Ordering::Relaxed);
+                    count.send_replace(n);
                 }
-            })
+            });
+            (task, counted)
         })
-        .collect();
-    let cutting = tokio::spawn({
-        let network = network.clone();
-        async move {
-            for wait in (1..60).map(|n| n % 7 + 3) {
-                tokio::time::sleep(Duration::from_millis(wait)).await;
-                network.cut();
+        .unzip();
+    let cutting = async {
+        for pieces in 0.. {
+            for done in &mut done {
+                let before = *done.borrow_and_update();
+                // An error: this one has ended.
+                let _ended = done.wait_for(|now| *now > before).await;
             }
+            network.carries(pieces % 17).await;
+            network.cut();
         }
-    });
-    for task in tasks {
-        in_time(task).await.unwrap();
+    };
+    let working = async {
+        for task in tasks {
+            in_time(task).await.unwrap();
+        }
+    };
+    tokio::select! {
+        () = working => {}
+        () = cutting => unreachable!("it has no end"),
     }
-    in_time(cutting).await.unwrap();
-    assert_eq!(done.load(Ordering::Relaxed), 80);
-    assert_eq!(counted(&client_of(&server).await).await, 80);
+    assert_eq!(counted(&client_of(&server).await).await, 2 * EACH);
 }
 
 #[tokio::test]

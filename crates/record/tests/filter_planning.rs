@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{numbers, records, values};
+use common::{cases, numbers, records, values};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tandem_record::filter::Constraint;
@@ -169,7 +169,7 @@ const METADATA: Metadata = Metadata {
 };
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(cases(3000))]
 
     #[test]
     fn a_row_matches_when_its_value_does(filter in filters(), record in records()) {

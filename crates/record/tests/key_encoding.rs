@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::values;
+use common::{cases, values};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tandem_record::key::{
@@ -203,7 +203,7 @@ fn everything_lies_where_the_key_space_is_documented_to_have_it() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(cases(3000))]
 
     #[test]
     fn encoded_order_is_value_order(a in values(), b in values()) {

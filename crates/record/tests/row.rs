@@ -3,7 +3,7 @@
 mod common;
 
 use bytes::Bytes;
-use common::records;
+use common::{cases, records};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use tandem_record::row::{MAX_RECORD_BYTES, METADATA_NAMES};
@@ -188,7 +188,7 @@ fn with_expiry_and_size() -> impl Strategy<Value = Map<String, Value>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(cases(500))]
 
     #[test]
     fn a_record_comes_back_whole_and_field_by_field(record in records()) {

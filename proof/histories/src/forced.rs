@@ -2,7 +2,7 @@
 //! its history: one thread holds two transactions of two processes and takes
 //! their steps in turn, on keys that nobody else uses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use tandem::Isolation;
@@ -18,7 +18,12 @@ const FIRST_KEY: u64 = 1 << 40;
 /// What came of the pairs: for each story, how often how many of its two
 /// transactions committed.
 #[derive(Debug, Default)]
-pub struct Outcomes(Mutex<BTreeMap<(&'static str, usize), Times>>);
+pub struct Outcomes {
+    times: Mutex<BTreeMap<(&'static str, usize), Times>>,
+    /// Each story about keys that exist and about keys that do not, once it was told
+    /// to its end without a fault.
+    told: Mutex<BTreeSet<u64>>,
+}
 
 /// How often something came of a story, and what its transactions heard then.
 #[derive(Debug, Default)]
@@ -28,8 +33,13 @@ struct Times {
 }
 
 impl Outcomes {
+    /// Whether every story was told, however few turns the scheduler left for them.
+    pub fn are_all_told(&self) -> bool {
+        self.told.lock().expect("nobody panicked").len() == 2 * STORIES.len()
+    }
+
     fn count(&self, story: &'static str, committed: usize, heard: Vec<String>) {
-        let mut all = self.0.lock().expect("nobody panicked");
+        let mut all = self.times.lock().expect("nobody panicked");
         let times = all.entry((story, committed)).or_default();
         times.count += 1;
         if times.heard.is_empty() {
@@ -39,12 +49,13 @@ impl Outcomes {
 
     /// How often so many of the two committed.
     pub fn of(&self, story: &'static str, committed: usize) -> usize {
-        self.0.lock().expect("nobody panicked").get(&(story, committed)).map_or(0, |it| it.count)
+        let all = self.times.lock().expect("nobody panicked");
+        all.get(&(story, committed)).map_or(0, |it| it.count)
     }
 
     /// What the transactions heard when, for the first time, so many committed.
     pub fn heard(&self, story: &'static str, committed: usize) -> Vec<String> {
-        let all = self.0.lock().expect("nobody panicked");
+        let all = self.times.lock().expect("nobody panicked");
         all.get(&(story, committed)).map(|it| it.heard.clone()).unwrap_or_default()
     }
 }
@@ -152,6 +163,7 @@ pub fn play(
             None => "committed".to_owned(),
         });
         outcomes.count(story, committed, heard.collect());
+        outcomes.told.lock().expect("nobody panicked").insert(number % 6);
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tandem::{BucketConfig, CheckOptions, Durability, IndexConfig, Isolation, Limits, Store};
-use tandem_server::{Config, Server, ServerOptions};
+use tandem_server::{Config, Heartbeat, Server, ServerOptions};
 use tandem_storage::{DiskOptions, DiskStorage, Storage};
 use tandem_testkit::fault::{Fate, FaultStorage, Point, Times};
 use tokio::runtime::{Builder, Runtime};
@@ -154,8 +154,11 @@ impl Run<'_> {
     fn over_websocket(&mut self) {
         let store = self.open(Arc::new(tandem_storage::MemoryStorage::new()), Durability::Sync);
         let runtime = runtime();
-        let options =
-            ServerOptions::new(Config::memory()).listen("127.0.0.1:0").store(store.clone());
+        // Clients answer no pings, however long an epoch takes.
+        let long = Duration::from_secs(3_600);
+        let heartbeat = Heartbeat { interval: long, timeout: long };
+        let config = Config { heartbeat, ..Config::memory() };
+        let options = ServerOptions::new(config).listen("127.0.0.1:0").store(store.clone());
         let server = runtime.block_on(Server::start(options)).expect("a server starts");
         let address = server.address();
         while self.is_unfinished() {
@@ -166,8 +169,12 @@ impl Run<'_> {
         self.read_everything(&store);
     }
 
+    /// Also while a story is left to tell, within reason: how many turns the thread
+    /// that tells them gets is the scheduler's choice.
     fn is_unfinished(&self) -> bool {
-        self.shared.begun.load(Ordering::Relaxed) < self.plan.transactions
+        let begun = self.shared.begun.load(Ordering::Relaxed);
+        let longest = 20 * self.plan.transactions;
+        begun < self.plan.transactions || (begun < longest && !self.forced.are_all_told())
     }
 
     /// Opens the store, checks what is there and settles what was unknown.
@@ -207,7 +214,9 @@ impl Run<'_> {
     /// One open store, many clients.
     fn epoch(&mut self, store: &Store, connect: Connect<'_>) {
         let begun = self.shared.begun.load(Ordering::Relaxed);
-        let end = (begun + 300 + self.random.below(700)).min(self.plan.transactions);
+        let end = begun + 300 + self.random.below(700);
+        // Those who are late in telling go on until they have.
+        let end = end.min(self.plan.transactions.max(begun + 100));
         let shared = self.shared;
         let is_over =
             || shared.down.load(Ordering::Relaxed) || shared.begun.load(Ordering::Relaxed) >= end;

@@ -28,7 +28,8 @@ fn main() -> ExitCode {
     }
     let Arguments { minutes, seed } = Arguments::parse();
     let program = std::env::current_exe().expect("this program has a path");
-    let plan = Plan { program, duration: Duration::from_secs_f64(minutes * 60.0), seed };
+    let duration = Duration::from_secs_f64(minutes * 60.0);
+    let plan = Plan { program, duration, wanted: &[], seed };
     let report = run(&plan);
     println!("{report}");
     if report.complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

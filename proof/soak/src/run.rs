@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::client::{self, in_time};
-use crate::load::{self, ACCOUNTS, BALANCE, World};
+use crate::load::{self, ACCOUNTS, BALANCE, Did, World};
 use crate::sample::Sample;
 use crate::served::Served;
 use crate::verdict::{FILES, MEMORY};
@@ -19,8 +19,9 @@ use crate::verdict::{FILES, MEMORY};
 pub struct Plan {
     /// The program whose `serve` is the server.
     pub program: PathBuf,
-    /// How long the load runs.
+    /// How long the load runs, if all of this was done by then.
     pub duration: Duration,
+    pub wanted: &'static [Did],
     pub seed: u64,
 }
 
@@ -47,14 +48,14 @@ pub fn run(plan: &Plan) -> Report {
 async fn soak(plan: &Plan) -> Report {
     let directory = tempfile::tempdir().expect("a directory");
     let served = Served::start(&plan.program, directory.path()).await;
-    let world = Arc::new(World::new(served.address, plan.duration));
+    let world = Arc::new(World::new(served.address, plan.duration, plan.wanted));
     load::prepare(&world).await;
     let mut tasks = JoinSet::new();
     load::start(&world, plan.seed, &mut tasks);
     let start = Instant::now();
     let pause = (plan.duration / 120).clamp(Duration::from_millis(100), Duration::from_secs(5));
     let mut samples = Vec::new();
-    while start.elapsed() < plan.duration {
+    while world.goes_on() {
         samples.push(Sample::take(&served, start).await);
         tokio::time::sleep(pause).await;
     }

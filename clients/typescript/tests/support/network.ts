@@ -9,6 +9,9 @@ export type Weather = 'fine' | 'loses requests' | 'loses answers' | 'silent';
 /** A port that leads to a server, whichever that is at the time. */
 export class Network {
   weather: Weather = 'fine';
+  /** The pieces that it was given and carried, or lost, so far. */
+  carried = 0;
+  lost = 0;
   private readonly sockets = new Set<Socket>();
   private readonly listener: TcpServer;
 
@@ -23,7 +26,12 @@ export class Network {
       const carry = (from: Socket, to: Socket, loses: Weather) => {
         this.sockets.add(from);
         from.on('data', (data) => {
-          if (this.weather !== loses && this.weather !== 'silent') to.write(data);
+          if (this.weather === loses || this.weather === 'silent') {
+            this.lost += 1;
+            return;
+          }
+          to.write(data);
+          this.carried += 1;
         });
         from.on('error', () => {});
         from.on('close', () => {

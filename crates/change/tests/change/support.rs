@@ -21,7 +21,7 @@ use tandem_transaction::{
 const BUCKETS: [&str; 4] = ["users", "orders", "eu.users", "_sessions"];
 
 /// Long enough for anything that is going to happen at all.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 struct PlainRows;
 

@@ -79,6 +79,14 @@ pub struct Network {
     weather: watch::Sender<Weather>,
     /// Counts the cuts; each ends what is connected.
     cuts: watch::Sender<u64>,
+    passed: watch::Sender<Passed>,
+}
+
+/// The pieces that a network was given so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Passed {
+    carried: u64,
+    lost: u64,
 }
 
 impl Network {
@@ -89,9 +97,11 @@ impl Network {
             target: Arc::new(Mutex::new(Some(server.address()))),
             weather: watch::channel(Weather::Fine).0,
             cuts: watch::channel(0).0,
+            passed: watch::channel(Passed::default()).0,
         };
         let (target, weather, cuts) =
             (network.target.clone(), network.weather.clone(), network.cuts.clone());
+        let passed = network.passed.clone();
         tokio::spawn(async move {
             while let Ok((inner, _)) = listener.accept().await {
                 let target = *target.lock().expect("not poisoned");
@@ -99,13 +109,14 @@ impl Network {
                 cut.mark_unchanged();
                 let Some(target) = target else { continue };
                 let (up, down) = (weather.subscribe(), weather.subscribe());
+                let passed = passed.clone();
                 tokio::spawn(async move {
                     let Ok(outer) = TcpStream::connect(target).await else { return };
                     let (from_client, to_client) = inner.into_split();
                     let (from_server, to_server) = outer.into_split();
                     tokio::select! {
-                        () = carry(from_client, to_server, up, Weather::LosesRequests) => {}
-                        () = carry(from_server, to_client, down, Weather::LosesAnswers) => {}
+                        () = carry(from_client, to_server, up, Weather::LosesRequests, &passed) => {}
+                        () = carry(from_server, to_client, down, Weather::LosesAnswers, &passed) => {}
                         _ = cut.changed() => {}
                     }
                 });
@@ -135,6 +146,23 @@ impl Network {
         self.weather.send_replace(weather);
     }
 
+    /// Waits until something is lost.
+    pub async fn loses(&self) {
+        let lost = self.passed.borrow().lost;
+        self.has_passed(|passed| passed.lost > lost).await;
+    }
+
+    /// Waits until so many more pieces have been carried.
+    pub async fn carries(&self, pieces: u64) {
+        let carried = self.passed.borrow().carried + pieces;
+        self.has_passed(|passed| passed.carried >= carried).await;
+    }
+
+    async fn has_passed(&self, enough: impl Fn(&Passed) -> bool) {
+        let mut passed = self.passed.subscribe();
+        in_time(passed.wait_for(enough)).await.expect("the network is there");
+    }
+
     /// Ends every connection.
     pub fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
@@ -146,6 +174,7 @@ async fn carry(
     mut to: OwnedWriteHalf,
     weather: watch::Receiver<Weather>,
     loses: Weather,
+    passed: &watch::Sender<Passed>,
 ) {
     let mut buffer = vec![0; 64 << 10];
     loop {
@@ -155,11 +184,13 @@ async fn carry(
         };
         let now = *weather.borrow();
         if now == loses || now == Weather::Silent {
+            passed.send_modify(|passed| passed.lost += 1);
             continue;
         }
         if to.write_all(&buffer[..count]).await.is_err() {
             return;
         }
+        passed.send_modify(|passed| passed.carried += 1);
     }
 }
 

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use support::{Client, items, serve_json};
+use support::{Client, items, serve_pipes, until};
 use tandem::Store;
 use tandem_server::{Config, SocketServer, StoreCall, StoreCalls};
 use tokio::io::DuplexStream;
-use tokio::time::sleep;
+use tokio::time::{advance, sleep};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -78,11 +78,20 @@ async fn g10_a_client_that_takes_nothing_is_closed_although_requests_wait() {
     panic!("it is never given up");
 }
 
-#[tokio::test]
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// A server that pings every 20 ms and waits 30 ms for the pong, and its store.
+fn impatient() -> (SocketServer, Store) {
+    serve_pipes(json!({
+        "heartbeat": { "intervalMs": 20, "timeoutMs": 30 },
+        "store": { "buckets": { "items": items() } },
+    }))
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_answers_its_pings_stays() {
-    let server =
-        serve_json(json!({ "heartbeat": { "intervalMs": 20, "timeoutMs": 10_000 } })).await;
-    let mut client = Client::connect(&server).await;
+    let (server, _store) = impatient();
+    let mut client = Client::piped(&server).await;
     for _ in 0..5 {
         let ping = client.frame().await;
         assert_eq!(ping["type"], "ping");
@@ -93,34 +102,30 @@ async fn a_client_that_answers_its_pings_stays() {
     client.ok("store.buckets", json!({})).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_is_closed_with_4001() {
-    let server = serve_json(json!({ "heartbeat": { "intervalMs": 20, "timeoutMs": 30 } })).await;
-    let mut client = Client::connect(&server).await;
+    let (server, _store) = impatient();
+    let mut client = Client::piped(&server).await;
     assert_eq!(client.frame().await["type"], "ping");
     // Requests are no pongs.
     client.post("store.buckets", json!({})).await;
     assert_eq!(client.closed().await, (4001, "heartbeat_timeout".to_owned()));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_pong_counts_while_a_request_waits() {
-    let server = serve_json(json!({
-        "heartbeat": { "intervalMs": 20, "timeoutMs": 2_000 },
-        "store": { "buckets": { "items": items() } },
-    }))
-    .await;
-    let (mut one, mut two) = (Client::connect(&server).await, Client::connect(&server).await);
+    let (server, store) = impatient();
+    let (mut one, mut two) = (Client::piped(&server).await, Client::piped(&server).await);
     let tx = one.ok("store.begin", json!({})).await["transaction"].clone();
     let lock = |tx: &Value| json!({ "transaction": tx, "bucket": "items", "key": 1 });
     one.ok("store.lock", lock(&tx)).await;
     let other = two.ok("store.begin", json!({})).await["transaction"].clone();
-    let mut waiting = lock(&other);
-    waiting["waitMs"] = 20_000.into();
-    let id = two.post("store.lock", waiting).await;
+    let id = two.post("store.lock", lock(&other)).await;
+    until(|| store.statistics().expect("it is open").lock_waiters == 1).await;
     // The request in progress keeps neither the pings from coming nor the
-    // pongs from being heard.
-    for _ in 0..3 {
+    // pongs from being heard, for longer than they may take.
+    for _ in 0..5 {
+        advance(INTERVAL).await;
         for client in [&mut one, &mut two] {
             while client.frame().await["type"] != "ping" {}
             client.send(&json!({ "type": "pong", "timestamp": 0 })).await;

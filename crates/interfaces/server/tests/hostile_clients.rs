@@ -6,6 +6,8 @@
 
 mod support;
 
+use std::io::{Read, Write};
+
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use support::{Client, PATIENCE, items, serve_items, serve_json};
@@ -61,23 +63,37 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 #[tokio::test(start_paused = true)]
 async fn g10_handshakes_that_stop_half_way_are_closed_by_the_clock() {
     let server = serve_items().await;
-    let mut sockets = Vec::new();
-    for part in ["", "GET / HT", "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"] {
-        let mut socket = TcpStream::connect(server.address()).await.expect("accepted");
-        socket.write_all(part.as_bytes()).await.expect("sent");
-        sockets.push(socket);
-    }
-    // Nothing else happens, so the clock runs ahead to the server's limit.
-    for mut socket in sockets {
-        let mut rest = Vec::new();
-        let closed = timeout(PATIENCE, socket.read_to_end(&mut rest)).await.expect("in time");
+    let clients = ["", "GET / HT", "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"];
+    let clients = clients.map(|part| {
+        let mut socket = std::net::TcpStream::connect(server.address()).expect("accepted");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a socket takes options");
+        socket.write_all(part.as_bytes()).expect("sent");
+        // The paused clock does not wait for such a thread: when the server has
+        // nothing else to do, it runs ahead to the server's limit.
+        beside(move || {
+            let mut rest = Vec::new();
+            let closed = socket.read_to_end(&mut rest);
+            (closed, String::from_utf8_lossy(&rest).into_owned())
+        })
+    });
+    for client in clients {
+        let (closed, text) = client.await.expect("no panic");
         assert!(
             closed.is_ok()
                 || closed.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
         );
-        let text = String::from_utf8_lossy(&rest);
         assert!(text.is_empty() || text.starts_with("HTTP/1.1 408"), "{text}");
     }
+}
+
+/// What `work` comes to on a thread of its own.
+fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> tokio::sync::oneshot::Receiver<T> {
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    #[expect(clippy::disallowed_methods, reason = "a client that waits by itself")]
+    std::thread::spawn(move || answer.send(work()));
+    answered
 }
 
 #[tokio::test]

@@ -63,9 +63,10 @@ async fn a_slow_request_is_logged_with_its_type_and_outcome_and_counted() {
     let lines = log.lines();
     let slow: Vec<&String> = lines.iter().filter(|line| line.contains(" slow ")).collect();
     let all = lines.join("\n");
+    // Of this one it is known; on a loaded machine any other may be slow as well.
     let lock =
-        slow.iter().find(|line| line.contains("store.lock")).unwrap_or_else(|| panic!("{all}"));
-    assert!(lock.contains("WARN") && lock.contains("LOCK_TIMEOUT"), "{lock}");
+        slow.iter().find(|line| line.contains("LOCK_TIMEOUT")).unwrap_or_else(|| panic!("{all}"));
+    assert!(lock.contains("WARN") && lock.contains("store.lock"), "{lock}");
     assert!(lock.contains("connection=2"), "{lock}");
     let answered = lines.iter().any(|line| {
         line.contains("DEBUG") && line.contains("store.begin") && line.contains("outcome=\"ok\"")

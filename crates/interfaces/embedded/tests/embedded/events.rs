@@ -9,7 +9,7 @@ use crate::support::{accounts, code, demo};
 use serde_json::{Value, json};
 use tandem::{ChangeKind, Code, Event, EventGuard, Store};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(60);
 
 /// Collects what a topic delivers.
 fn listen(store: &Store, topic: &str) -> (Arc<Mutex<Vec<Event>>>, EventGuard) {

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 use tandem::{ChangeLogOptions, Limits, Store};
-use tandem_server::{Config, RunningServer, Server, ServerOptions};
+use tandem_server::{Config, RunningServer, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::script::{Before, Case};
-use crate::support::Client;
+use crate::support::{Client, listening};
 
 /// A server of its own, and two sockets.
 pub struct World {
@@ -43,10 +43,7 @@ impl World {
                 .change_log(ChangeLogOptions { max_bytes: 1, ..ChangeLogOptions::default() });
         }
         let store = builder.open().expect("a store");
-        let options = ServerOptions::new(config)
-            .listen("127.0.0.1:0")
-            .admin_listen("127.0.0.1:0")
-            .store(store);
+        let options = listening(config).admin_listen("127.0.0.1:0").store(store);
         let server = Server::start(options).await.expect("the server starts");
         let a = Client::connect(&server).await;
         let b = Client::connect(&server).await;

@@ -2,16 +2,16 @@
 
 use std::net::SocketAddr;
 
-use crate::support::{Client, items};
+use crate::support::{Client, items, listening};
 use serde_json::{Value, json};
-use tandem_server::{Config, RunningServer, Server, ServerOptions};
+use tandem_server::{Config, RunningServer, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 async fn serve() -> (RunningServer, SocketAddr) {
     let config = json!({ "rateLimit": { "maxRequests": 1, "windowMs": 600_000 },
         "maxPayloadBytes": 10_000, "store": { "data": null, "buckets": { "items": items() } } });
     let config = Config::from_json(&config).expect("valid");
-    let options = ServerOptions::new(config).listen("127.0.0.1:0").admin_listen("127.0.0.1:0");
+    let options = listening(config).admin_listen("127.0.0.1:0");
     let server = Server::start(options).await.expect("the server starts");
     let admin = server.admin_address().expect("an address");
     (server, admin)
@@ -68,8 +68,7 @@ async fn web_pages_large_bodies_and_other_addresses_are_refused() {
     assert_eq!(post(admin, "Origin: http://localhost\r\n", &stats).await.0, 403);
     assert_eq!(post(admin, "", &"x".repeat(20_000)).await.0, 413);
     assert_eq!(post(server.address(), "", &stats).await.0, 405, "the clients' port has no rpc");
-    let options =
-        ServerOptions::new(Config::memory()).listen("127.0.0.1:0").admin_listen("0.0.0.0:0");
+    let options = listening(Config::memory()).admin_listen("0.0.0.0:0");
     let refused = Server::start(options).await.expect_err("not a loopback address");
     assert!(refused.message().contains("loopback"), "{refused}");
 }
@@ -78,7 +77,7 @@ async fn web_pages_large_bodies_and_other_addresses_are_refused() {
 async fn administrators_are_listened_for_elsewhere_if_the_config_says_so() {
     let config = json!({ "adminListenBeyondLoopback": true, "store": { "data": null } });
     let config = Config::from_json(&config).expect("a setting");
-    let options = ServerOptions::new(config).listen("127.0.0.1:0").admin_listen("0.0.0.0:0");
+    let options = listening(config).admin_listen("0.0.0.0:0");
     let server = Server::start(options).await.expect("allowed");
     let admin = server.admin_address().expect("asked for");
     assert!(admin.ip().is_unspecified());

@@ -103,8 +103,8 @@ async fn g8_a_chat_numbers_its_messages_and_survives_a_restart() {
             "room": { "type": "string", "ref": "rooms" },
         }, "indexes": [{ "fields": ["room", "number"], "unique": true }] },
     } } });
-    let server = serve(&config, "127.0.0.1:0").await;
-    let address = server.address().to_string();
+    let (_reserved, address) = support::reserved_address();
+    let server = serve(&config, &address).await;
     let reader = user_of(&server).await;
     reader.bucket("rooms").insert(json!({ "name": "hall", "last": 0 })).await.expect("a room");
     let options = ChangesOptions::new().bucket("messages").filter(json!({ "room": "hall" }));
@@ -201,8 +201,8 @@ async fn g7_a_dashboard_shows_the_figures_of_now() {
                 "aggregate": { "function": "count", "groupBy": "shop" } },
             "largest": { "bucket": "orders", "sort": "-cents", "limit": 2, "fields": ["cents"] },
         } } });
-    let server = serve(&config, "127.0.0.1:0").await;
-    let address = server.address().to_string();
+    let (_reserved, address) = support::reserved_address();
+    let server = serve(&config, &address).await;
     let (till, viewer) = (user_of(&server).await, user_of(&server).await);
     let of_rome = Some(json!({ "shop": "rome" }));
     let mut revenue = in_time(viewer.subscribe("revenue", of_rome)).await.expect("a subscription");

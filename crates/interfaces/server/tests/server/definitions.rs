@@ -1,9 +1,9 @@
 //! Buckets, indexes, queries and statistics over the wire; definitions in the
 //! config.
 
-use crate::support::{Client, items, serve_items, serve_json};
+use crate::support::{Client, items, listening, serve_items, serve_json};
 use serde_json::{Value, json};
-use tandem_server::{Config, Server, ServerOptions};
+use tandem_server::{Config, Server};
 
 #[tokio::test]
 async fn a_bucket_lives_from_define_to_drop() {
@@ -142,7 +142,7 @@ async fn a_config_that_differs_from_the_store_stops_the_start() {
     let store = tandem::Store::memory().expect("a store");
     let start = |config: Value| {
         let config = Config::from_json(&config).expect("valid");
-        let options = ServerOptions::new(config).listen("127.0.0.1:0").store(store.clone());
+        let options = listening(config).store(store.clone());
         Server::start(options)
     };
     let config = json!({ "store": { "buckets": { "items": items() },

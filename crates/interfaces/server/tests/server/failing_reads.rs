@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use crate::support::{Client, items};
+use crate::support::{Client, items, listening};
 use serde_json::json;
 use tandem::{ChangeLogOptions, Store};
 use tandem_base::{Code, Error, Result};
-use tandem_server::{Config, RunningServer, Server, ServerOptions};
+use tandem_server::{Config, RunningServer, Server};
 use tandem_storage::{
     Bytes, Direction, Durability, Entries, KeyRange, MemoryStorage, Snapshot, Storage, WriteBatch,
 };
@@ -80,7 +80,7 @@ async fn serve() -> (RunningServer, Client, Arc<AtomicU8>) {
     let config = json!({ "store": { "buckets": { "items": items() },
                                     "queries": { "all": { "bucket": "items" } } } });
     let config = Config::from_json(&config).expect("valid");
-    let options = ServerOptions::new(config).listen("127.0.0.1:0").store(store);
+    let options = listening(config).store(store);
     let server = Server::start(options).await.expect("the server starts");
     let client = Client::connect(&server).await;
     (server, client, failing)

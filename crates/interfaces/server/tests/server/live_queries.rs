@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{Client, items, serve_json};
+use crate::support::{Client, items, listening, serve_json};
 use serde_json::{Value, json};
 use tandem::{Limits, Store};
-use tandem_server::{Config, RunningServer, Server, ServerOptions, SubscriptionStatistics};
+use tandem_server::{Config, RunningServer, Server, SubscriptionStatistics};
 
 async fn insert(client: &mut Client, bucket: &str, data: Value) {
     client.ok("store.insert", json!({ "bucket": bucket, "data": data })).await;
@@ -260,7 +260,7 @@ async fn bounded(limits: Limits, queries: Value) -> (RunningServer, Client, Clie
     let store = Store::builder().memory().limits(limits).open().expect("a store");
     let config = json!({ "store": { "buckets": { "items": items() }, "queries": queries } });
     let config = Config::from_json(&config).expect("valid");
-    let options = ServerOptions::new(config).listen("127.0.0.1:0").store(store);
+    let options = listening(config).store(store);
     let server = Server::start(options).await.expect("the server starts");
     let client = Client::connect(&server).await;
     let other = Client::connect(&server).await;
@@ -474,7 +474,7 @@ async fn run(seed: u64) {
     .await;
     // Another server over the same store has no result to keep up.
     let oracle = {
-        let options = ServerOptions::new(Config::memory()).listen("127.0.0.1:0");
+        let options = listening(Config::memory());
         Server::start(options.store(server.store().clone())).await.expect("it starts")
     };
     let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);

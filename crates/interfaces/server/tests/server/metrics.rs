@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{Client, http_get, items};
+use crate::support::{Client, http_get, items, listening};
 use serde_json::{Value, json};
 use tandem::Store;
-use tandem_server::{Config, RunningServer, Server, ServerOptions};
+use tandem_server::{Config, RunningServer, Server};
 
 /// Every sample of the page.
 async fn page(server: &RunningServer) -> BTreeMap<String, f64> {
@@ -33,7 +33,7 @@ async fn serve() -> RunningServer {
         "queries": { "all": { "bucket": "items" } },
     } });
     let config = Config::from_json(&config).expect("valid");
-    let options = ServerOptions::new(config).listen("127.0.0.1:0").store(store);
+    let options = listening(config).store(store);
     Server::start(options).await.expect("the server starts")
 }
 

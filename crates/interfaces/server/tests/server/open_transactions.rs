@@ -1,9 +1,13 @@
 //! Transactions that stay open between requests, from two sockets.
 
-use crate::support::{Client, serve_items, serve_json};
+use std::time::Duration;
+
+use crate::support::{Client, items, listening, serve_items, serve_json, serve_pipes, until};
 use serde_json::{Value, json};
 use tandem::{Limits, Store, TransactionLimits};
-use tandem_server::{Config, RunningServer, Server, ServerOptions};
+use tandem_server::{Config, RunningServer, Server};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::advance;
 
 async fn pair() -> (RunningServer, Client, Client) {
     let server = serve_items().await;
@@ -17,7 +21,11 @@ async fn begin(client: &mut Client, isolation: &str) -> Value {
     data["transaction"].clone()
 }
 
-async fn insert(client: &mut Client, transaction: &Value, id: i64) {
+async fn insert<S: AsyncRead + AsyncWrite + Unpin>(
+    client: &mut Client<S>,
+    transaction: &Value,
+    id: i64,
+) {
     let data = json!({ "id": id, "value": 10 });
     let fields = json!({ "bucket": "items", "data": data, "transaction": transaction });
     client.ok("store.insert", fields).await;
@@ -256,16 +264,25 @@ async fn g10_a_connection_holds_a_bounded_number_of_transactions() {
     begin(&mut client, "serializable").await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_transaction_expires_and_says_so_later() {
-    let (_server, mut one, mut two) = pair().await;
+    let (server, store) = serve_pipes(json!({ "store": { "buckets": { "items": items() } } }));
+    let (mut one, mut two) = (Client::piped(&server).await, Client::piped(&server).await);
     insert(&mut two, &Value::Null, 1).await;
     let data = one.ok("store.begin", json!({ "timeoutMs": 50 })).await;
     let tx = &data["transaction"];
     let lock = json!({ "transaction": tx, "bucket": "items", "key": 1 });
     one.ok("store.lock", lock).await;
-    // Waits for the lock, which only the expiry frees.
-    update(&mut two, &Value::Null, 11).await;
+    let late = json!({ "bucket": "items", "key": 1, "data": { "value": 11 } });
+    let waiting = two.post("store.update", late).await;
+    until(|| store.statistics().expect("it is open").lock_waiters == 1).await;
+    advance(Duration::from_millis(49)).await;
+    one.ok("store.buckets", json!({})).await;
+    assert_eq!(server.occupied().transactions, 1, "its time is not over");
+    advance(Duration::from_millis(1)).await;
+    until(|| server.occupied().transactions == 0).await;
+    // It waits for the lock, which only the expiry frees.
+    assert_eq!(two.answer(waiting).await["data"]["value"], 11);
     let get = json!({ "bucket": "items", "key": 1, "transaction": tx });
     let late = one.err("store.get", get, "TRANSACTION_EXPIRED").await;
     assert_eq!(late["retryable"], true);
@@ -274,13 +291,11 @@ async fn a_transaction_expires_and_says_so_later() {
 
 #[tokio::test]
 async fn a_transaction_that_is_not_used_expires() {
-    let transaction = TransactionLimits {
-        idle_time: std::time::Duration::from_millis(50),
-        ..TransactionLimits::default()
-    };
+    let transaction =
+        TransactionLimits { idle_time: Duration::from_millis(50), ..TransactionLimits::default() };
     let limits = Limits { transaction, ..Limits::default() };
     let store = Store::builder().memory().limits(limits).open().expect("a store");
-    let options = ServerOptions::new(Config::memory()).listen("127.0.0.1:0").store(store);
+    let options = listening(Config::memory()).store(store);
     let server = Server::start(options).await.expect("the server starts");
     let mut client = Client::connect(&server).await;
     let tx = begin(&mut client, "serializable").await;

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 
-use crate::support::{Client, http, serve_json};
+use crate::support::{Client, http, listening, serve_json};
 use serde_json::{Value, json};
 use tandem_server::{Config, RunningServer, Server, ServerOptions};
 
@@ -187,8 +187,14 @@ impl Scene {
     async fn begin(config: &Value) -> Self {
         let mut config = config.clone();
         config["store"]["data"] = Value::Null;
+        // Pings come where they are the example, and nowhere between the frames of another.
+        let with_pings = config.get("heartbeat").is_some();
         let config = Config::from_json(&config).expect("a valid config");
-        let options = ServerOptions::new(config).listen("127.0.0.1:0").admin_listen("127.0.0.1:0");
+        let options = match with_pings {
+            true => ServerOptions::new(config).listen("127.0.0.1:0"),
+            false => listening(config),
+        };
+        let options = options.admin_listen("127.0.0.1:0");
         let server = Server::start(options).await.expect("the server starts");
         Self { server, sockets: BTreeMap::new(), answers: VecDeque::new() }
     }

@@ -4,15 +4,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::{Client, items};
+use crate::support::{Client, items, listening};
 use serde_json::{Value, json};
 use tandem::Result;
-use tandem_server::{Config, RunningServer, Server, ServerOptions};
+use tandem_server::{Config, RunningServer, Server};
 
 async fn start(directory: &Path, mut store: Value) -> Result<RunningServer> {
     store["data"] = json!(directory);
     let config = Config::from_json(&json!({ "store": store })).expect("valid");
-    Server::start(ServerOptions::new(config).listen("127.0.0.1:0")).await
+    Server::start(listening(config)).await
 }
 
 fn configured() -> Value {

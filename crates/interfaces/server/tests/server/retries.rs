@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{Client, http_get, items, serve_items};
+use crate::support::{Client, http_get, items, listening, serve_items};
 use serde_json::{Value, json};
 use tandem::{Environment, SimulatedClock, Store};
-use tandem_server::{Config, RunningServer, Server, ServerOptions};
+use tandem_server::{Config, RunningServer, Server};
 
 /// A server on a directory, whose clock the test moves.
 async fn serve_at(directory: &Path) -> (RunningServer, Store, Arc<SimulatedClock>) {
@@ -16,7 +16,7 @@ async fn serve_at(directory: &Path) -> (RunningServer, Store, Arc<SimulatedClock
     let store = builder.open().expect("the store opens");
     let config = json!({ "store": { "buckets": { "items": items() } } });
     let config = Config::from_json(&config).expect("valid");
-    let options = ServerOptions::new(config).listen("127.0.0.1:0").store(store.clone());
+    let options = listening(config).store(store.clone());
     (Server::start(options).await.expect("the server starts"), store, clock)
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{self, Client, items, serve_items};
+use crate::support::{self, Client, items, listening, serve_items};
 use serde_json::{Value, json};
 use tandem_server::{Config, RunningServer, Server, ServerOptions};
 
@@ -10,15 +10,17 @@ async fn serve_directory(directory: &std::path::Path, durability: &str) -> Runni
     let config = json!({ "store": { "data": directory, "durability": durability,
         "buckets": { "items": { "key": "id", "schema": { "id": {}, "n": {} }, "indexes": ["n"] } } } });
     let config = Config::from_json(&config).expect("valid");
-    let options = ServerOptions::new(config).listen("127.0.0.1:0");
+    let options = listening(config);
     Server::start(options).await.expect("the server starts")
 }
 
 #[tokio::test]
 async fn without_grace_clients_are_closed_with_1000_at_once() {
-    let server = serve_items().await;
+    // Nobody else is given the address when it is free.
+    let (_reserved, address) = support::reserved_address();
+    let options = ServerOptions::new(Config::memory()).listen(address.clone());
+    let server = Server::start(options).await.expect("the server starts");
     let mut clients = vec![Client::connect(&server).await, Client::connect(&server).await];
-    let address = server.address();
     let stopping = tokio::spawn(server.shutdown(Duration::ZERO));
     for client in &mut clients {
         assert_eq!(client.closed().await, (1000, "server_shutdown".to_owned()));

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Condvar, Mutex};
 
-use crate::support::{Client, items};
+use crate::support::{Client, items, listening};
 use serde_json::{Value, json};
 use tandem::Store;
 use tandem_base::Result;
-use tandem_server::{Config, RunningServer, Server, ServerOptions};
+use tandem_server::{Config, RunningServer, Server};
 use tandem_storage::{
     Bytes, Direction, Durability, Entries, KeyRange, MemoryStorage, Snapshot, Storage, WriteBatch,
 };
@@ -96,7 +96,7 @@ async fn serve(engine: Gated) -> RunningServer {
     let store = Store::builder().storage(Arc::new(engine)).open().expect("a store");
     let config = json!({ "store": { "buckets": { "items": items() } } });
     let config = Config::from_json(&config).expect("valid");
-    let options = ServerOptions::new(config).listen("127.0.0.1:0").store(store);
+    let options = listening(config).store(store);
     Server::start(options).await.expect("the server starts")
 }
 

@@ -2,30 +2,55 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tandem_server::{Config, RunningServer, Server, ServerOptions};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tandem::{Environment, Store};
+use tandem_server::{
+    Config, Heartbeat, RunningServer, Server, ServerOptions, SocketServer, StoreCall, StoreCalls,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// Long enough for a loaded machine, short enough to notice a hang.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Options of a server that nobody has to answer pings of: clients of tests do not,
+/// however long a test takes.
+pub fn listening(mut config: Config) -> ServerOptions {
+    let long = Duration::from_secs(3_600);
+    config.heartbeat = Heartbeat { interval: long, timeout: long };
+    ServerOptions::new(config).listen("127.0.0.1:0")
+}
 
 /// Starts a server over a store in memory.
 pub async fn serve(config: Config) -> RunningServer {
-    let options = ServerOptions::new(config).listen("127.0.0.1:0");
-    Server::start(options).await.expect("the server starts")
+    Server::start(listening(config)).await.expect("the server starts")
 }
 
 /// A server over a store in memory with the config file's content.
 pub async fn serve_json(mut config: Value) -> RunningServer {
     config["store"]["data"] = Value::Null;
     serve(Config::from_json(&config).expect("the config is valid")).await
+}
+
+/// An address that nobody else is given and that leads nowhere, until a server is
+/// told to listen there: it stays reserved while it goes and comes.
+pub fn reserved_address() -> (TcpSocket, String) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    // Bound and not listening, it lets others listen who say the same, as servers do.
+    socket.set_reuseaddr(true).expect("a socket takes options");
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
+    let address = socket.local_addr().expect("it is bound").to_string();
+    (socket, address)
 }
 
 /// A server with one bucket `items`, keyed by `id`, any fields.
@@ -38,12 +63,57 @@ pub fn items() -> Value {
     json!({ "key": "id", "schema": { "id": {} } })
 }
 
+/// Runs store calls on threads of the runtime, whose paused clock stands still
+/// meanwhile.
+struct OnThreads;
+
+impl StoreCalls for OnThreads {
+    fn run(&self, call: StoreCall) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move { tokio::task::spawn_blocking(call).await.expect("no panic") })
+    }
+}
+
+/// A server of pipes, for tests that move its clock: the runtime's, which is paused.
+/// The store's own stands still.
+pub fn serve_pipes(mut config: Value) -> (SocketServer, Store) {
+    config["store"]["data"] = Value::Null;
+    let config = Config::from_json(&config).expect("the config is valid");
+    let builder = Store::builder().memory().background(false);
+    let store = builder.environment(Environment::simulated(1).0).open().expect("a store");
+    let server = SocketServer::start(config, &store, Arc::new(OnThreads)).expect("a server");
+    (server, store)
+}
+
+/// Lets others go on until this holds. A paused clock does not move meanwhile.
+pub async fn until(mut holds: impl FnMut() -> bool) {
+    #[expect(clippy::disallowed_methods, reason = "a bound on a test, by a clock that runs")]
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < PATIENCE, "it does not come to that");
+        tokio::task::yield_now().await;
+    }
+}
+
 /// One WebSocket with its requests numbered.
-pub struct Client {
-    pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+pub struct Client<S = MaybeTlsStream<TcpStream>> {
+    pub socket: WebSocketStream<S>,
     next_id: u64,
     /// Pushes that came while an answer was waited for.
     pushes: VecDeque<Value>,
+}
+
+impl Client<DuplexStream> {
+    /// Connects through a pipe in this process, which a paused clock waits for, and
+    /// takes the welcome.
+    pub async fn piped(server: &SocketServer) -> Self {
+        let (near, far) = tokio::io::duplex(64 << 10);
+        tokio::spawn(server.serve(IpAddr::V4(Ipv4Addr::LOCALHOST), far));
+        let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
+        let mut client = Self { socket, next_id: 1, pushes: VecDeque::new() };
+        let welcome = client.frame().await;
+        assert_eq!(welcome["type"], "welcome", "{welcome}");
+        client
+    }
 }
 
 impl Client {
@@ -61,7 +131,9 @@ impl Client {
         let (socket, _) = connect_async(url).await.expect("the server accepts");
         Self { socket, next_id: 1, pushes: VecDeque::new() }
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub async fn send_text(&mut self, text: &str) {
         self.socket.send(Message::text(text)).await.expect("sent");
     }
