@@ -11,19 +11,19 @@
 //! engine  a b c d e f g h i … p  q … w   x
 //!           └ scan ┴─────┘ given up      look-ups from here on
 //! ```
-//! A page of 50 neighbours out of a million took 233 µs by look-ups
-//! (`docs/benchmarks.md`). Where keys lie far apart, what is tried in vain is one scan
-//! begun and [`PASSED_FREE`] entries.
+//! A page of 50 neighbours out of 300,000 took 189 µs by look-ups and takes 122
+//! (`docs/benchmarks.md`, "What was won"). Where keys lie far apart, what is tried in
+//! vain is one scan begun and [`PASSED_FREE`] entries.
 
 use bytes::Bytes;
 use tandem_base::Result;
 use tandem_storage::{Direction, KeyRange, Snapshot};
 
-/// Fewer keys are looked up: to begin a scan costs as much as two or three look-ups.
+/// Fewer keys are looked up: to begin a scan is taken to cost a few look-ups.
 const FEWEST: usize = 6;
 
 /// How many unwanted entries a scan may pass over before anything was found by it, and
-/// further ones for each that was. A step costs a third of a look-up or less.
+/// further ones for each that was: a guess, a step being taken to cost a third of a look-up.
 const PASSED_FREE: usize = 4;
 const PASSED_FOR_EACH: usize = 2;
 
