@@ -144,13 +144,20 @@ pub fn bytes_on_disk(directory: &Path) -> Result<u64> {
         let entry = entry?;
         bytes += match entry.metadata() {
             Ok(metadata) if metadata.is_dir() => bytes_on_disk(&entry.path())?,
-            Ok(metadata) => metadata.blocks() * 512,
-            // A store may remove a file at any time.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
-            Err(error) => return Err(error.into()),
+            _ => file_bytes(&entry.path())?,
         };
     }
     Ok(bytes)
+}
+
+/// What one file takes, holes left out.
+pub fn file_bytes(path: &Path) -> Result<u64> {
+    match path.metadata() {
+        Ok(metadata) => Ok(metadata.blocks() * 512),
+        // A store may remove a file at any time.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error.into()),
+    }
 }
 
 struct Outcome {

@@ -1,13 +1,14 @@
 //! Memory, disk, and opening again: what a store takes that is not time.
 
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use tandem_client::{ChangesOptions, Client};
 
 use super::{Context, Group};
 use crate::alone::{Alone, STORES, Task};
 use crate::data::DataSet;
-use crate::measure::bytes_on_disk;
+use crate::measure::{bytes_on_disk, file_bytes};
 use crate::peer::{Peer, Result};
 use crate::peers::served::{Served, TICKS};
 use crate::report::Report;
@@ -23,6 +24,15 @@ const OVERWRITINGS: usize = 10;
 /// The default caches, of records and of blocks, and what may come on top.
 const MOST_RESIDENT: f64 = 64.0 + 64.0 + 256.0;
 
+/// A store has settled when its files stay as they are for so long, or after the
+/// most that it gets.
+const CALM: Duration = Duration::from_secs(6);
+const LONGEST_SETTLING: Duration = Duration::from_secs(120);
+
+/// What Tandem's trees hold, by the number of their directory: see
+/// `tandem_transaction::keyspace::CUTS`.
+const TREES: [(&str, &str); 3] = [("2", "change log"), ("5", "rows"), ("6", "index entries")];
+
 /// Connections that wait: a process may have about a thousand files open.
 const MOST_IDLE: usize = 500;
 
@@ -36,7 +46,8 @@ impl Group for Footprint {
 
     fn about(&self) -> &'static str {
         "each store in a process of its own, with default caches: its memory after many updates, \
-         its files after every record was overwritten ten times, and how soon it opens again after \
+         its files after every record was overwritten ten times, at once and when they have settled \
+         (the store is left alone until they no longer change), and how soon it opens again after \
          it was killed then; and the memory of a server for connections that do nothing. All \
          writes survive the death of the process"
     }
@@ -89,13 +100,21 @@ fn measure(
     for _ in 0..OVERWRITINGS {
         overwriting += alone.run(Task::Overwrite)?;
     }
-    let space = on_disk()? / live;
-    let (space_of, reopening) = (what("disk after overwriting / live data"), what("reopening"));
-    report = report.figure(what("overwriting all ten times"), overwriting, "s").figure(
-        what("RSS after overwriting"),
-        resident(&alone),
-        "MiB",
-    );
+    let reopening = what("reopening");
+    report = report
+        .figure(what("overwriting all ten times"), overwriting, "s")
+        .figure(what("RSS after overwriting"), resident(&alone), "MiB")
+        .figure(what("disk after overwriting"), on_disk()?, "MiB");
+    report = report.figure(what("settling"), settle(&directory)?.as_secs_f64(), "s");
+    let (settled, space_of) = (on_disk()?, what("disk once settled / live data"));
+    report = report.figure(what("disk once settled"), settled, "MiB");
+    if store == "tandem" {
+        for (of, bytes) in parts(&directory)? {
+            report = report.figure(what(&format!("of that, {of}")), bytes as f64 / MIB, "MiB");
+        }
+    }
+    report = report.figure(what("live data"), live, "MiB");
+    let space = settled / live;
     drop(alone);
     let opened = Alone::start(store, &directory, data)?.opened;
     report = if store == "tandem" {
@@ -105,6 +124,40 @@ fn measure(
     };
     std::fs::remove_dir_all(&directory)?;
     Ok(report)
+}
+
+/// Leaves a store alone until its files no longer change; how long they did.
+fn settle(directory: &Path) -> Result<Duration> {
+    let (begun, mut changed, mut before) = (Instant::now(), Instant::now(), 0);
+    while changed.elapsed() < CALM && begun.elapsed() < LONGEST_SETTLING {
+        let now = bytes_on_disk(directory)?;
+        // A round of maintenance may write a few blocks of the journal.
+        if now.abs_diff(before) > 64 << 10 {
+            (changed, before) = (Instant::now(), now);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(changed.duration_since(begun))
+}
+
+/// What Tandem's files hold.
+fn parts(directory: &Path) -> Result<Vec<(&'static str, u64)>> {
+    let data = directory.join("tandem/data");
+    let mut parts = Vec::new();
+    for (tree, what) in TREES {
+        parts.push((what, bytes_on_disk(&data.join("keyspaces").join(tree))?));
+    }
+    let mut journals = 0;
+    for entry in std::fs::read_dir(&data)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "jnl") {
+            journals += file_bytes(&path)?;
+        }
+    }
+    parts.push(("journals", journals));
+    let known: u64 = parts.iter().map(|(_, bytes)| bytes).sum();
+    parts.push(("the rest", bytes_on_disk(directory)?.saturating_sub(known)));
+    Ok(parts)
 }
 
 /// Everything that must be there, in bytes: the text of each record, its key, and

@@ -5,7 +5,7 @@ pub struct ChangeLogOptions {
     /// hour.
     pub max_age_ms: u64,
     /// Log bytes above which the oldest entries are removed, whatever their
-    /// age. Default: 256 MiB.
+    /// age. Default: 64 MiB.
     pub max_bytes: u64,
     /// Bytes of recent commits held in memory. Default: 16 MiB.
     pub ring_bytes: usize,
@@ -26,7 +26,7 @@ impl Default for ChangeLogOptions {
     fn default() -> Self {
         Self {
             max_age_ms: 60 * 60 * 1_000,
-            max_bytes: 256 << 20,
+            max_bytes: 64 << 20,
             ring_bytes: 16 << 20,
             ring_commits: 65_536,
             idempotency_age_ms: 24 * 60 * 60 * 1_000,

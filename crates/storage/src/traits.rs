@@ -63,6 +63,21 @@ pub trait Storage: Send + Sync {
     /// reopening, but never in part.
     fn write(&self, batch: WriteBatch, durability: Durability) -> Result<()>;
 
+    /// Does one step of giving back the room that is taken by what was overwritten
+    /// or deleted, at a cost that what was written since pays for; whether there
+    /// is nothing left to do. To be called now and then by one caller, who
+    /// between two steps writes something and lets go of older snapshots: what
+    /// they can read stays. Reads and writes go on meanwhile. Does nothing
+    /// unless an engine says otherwise.
+    ///
+    /// # Errors
+    /// `STORE_FAILED` when the engine is poisoned; `STORAGE_ERROR` and
+    /// `CORRUPTED` when files cannot be read or written: nothing is lost, a
+    /// later step tries again.
+    fn reclaim(&self) -> Result<bool> {
+        Ok(true)
+    }
+
     /// A short name for logs and metrics: `memory`, `disk`.
     fn name(&self) -> &'static str;
 

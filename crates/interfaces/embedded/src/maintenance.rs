@@ -1,6 +1,7 @@
 //! Work that keeps a store in order: ending transactions whose time is over,
-//! deleting expired records, trimming the change log, building indexes and
-//! removing what dropped definitions leave behind.
+//! deleting expired records, trimming the change log, building indexes,
+//! removing what dropped definitions leave behind, and giving back the room that
+//! files take for what is no longer there.
 //!
 //! One background thread does a round every
 //! [`Limits::maintenance_interval`](crate::Limits::maintenance_interval). A
@@ -32,6 +33,9 @@ pub struct MaintenanceReport {
     pub build_steps: u64,
     /// Steps of removing what dropped buckets and indexes left behind.
     pub garbage_steps: u64,
+    /// Whether the engine's files hold no more than they need to, as far as the
+    /// engine can help it; otherwise the next round goes on.
+    pub settled: bool,
 }
 
 impl Inner {
@@ -56,7 +60,20 @@ impl Inner {
         while !stop() && Records::collect_garbage(&**coordination, self.limits.maintenance_step)? {
             report.garbage_steps += 1;
         }
+        report.settled = self.reclaim_one_step()?;
         Ok(report)
+    }
+
+    /// Gives back room in the engine's files, one step a round: the longest takes
+    /// seconds, and transactions have to be ended meanwhile. Returns whether all
+    /// is done.
+    fn reclaim_one_step(&self) -> Result<bool> {
+        let Some(storage) = &self.storage else { return Ok(true) };
+        let settled = storage.reclaim()?;
+        if !settled {
+            Records::renew_view(&**self.coordination()?)?;
+        }
+        Ok(settled)
     }
 
     /// Ends transactions whose time is over, even if nobody uses them any more.

@@ -11,6 +11,7 @@ mod expiry;
 mod garbage;
 mod index_build;
 mod index_info;
+mod renewal;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -68,16 +68,18 @@ impl JournalRoom {
         Self { directory: directory.to_owned(), journal }
     }
 
-    /// Makes room for a batch of these operations, the next to be written.
-    /// That may fail without harm: the batch then takes blocks that were not
-    /// written before.
-    pub(super) fn reserve(&mut self, operations: &[Operation]) {
+    /// Makes room for a batch of these operations, the next to be written; how
+    /// many bytes it takes at most. That may fail without harm: the batch then
+    /// takes blocks that were not written before.
+    pub(super) fn reserve(&mut self, operations: &[Operation]) -> u64 {
         let Self { directory, journal } = self;
         while path(directory, journal.number + 1).exists() {
             journal.number += 1;
             journal.take_up(directory);
         }
-        journal.make_room(longest(operations));
+        let bytes = longest(operations);
+        journal.make_room(bytes);
+        bytes
     }
 }
 

@@ -16,7 +16,8 @@
 //! * opening after a power cut, whatever it tore, and noticing damage that the
 //!   library would not ([`journal`], [`manifest`], [`closing`]);
 //! * blocks for the journal before they are needed, so that a sync writes the
-//!   batch and nothing else ([`journal_room`]).
+//!   batch and nothing else ([`journal_room`]);
+//! * files as large as the data once writes have ended ([`reclaim`]).
 //!
 //! How durable: `Sync` is one `fdatasync` of the journal after the batch was
 //! appended. The journal is one file at a time, and a full one is synced before
@@ -39,6 +40,7 @@ mod journal_room;
 mod manifest;
 mod options;
 mod packed;
+mod reclaim;
 mod snapshot;
 mod trees;
 
@@ -53,9 +55,10 @@ use tandem_base::{Error, Result};
 pub use options::DiskOptions;
 
 use self::directory::{Directory, format_missing};
-use self::error::{at, open_failed, write_failed};
+use self::error::{at, open_failed, read_failed, write_failed};
 use self::journal_room::JournalRoom;
 use self::packed::Packed;
+use self::reclaim::Reclaim;
 use self::snapshot::DiskSnapshot;
 use self::trees::Trees;
 use crate::{Durability, Operation, Poison, Snapshot, Storage, WriteBatch};
@@ -65,6 +68,8 @@ pub struct DiskStorage {
     files: Arc<Files>,
     /// Held while a batch is appended, as the library holds its journal.
     writer: Mutex<Writer>,
+    /// Held while room is given back, which writers do not wait for.
+    reclaim: Mutex<Reclaim>,
 }
 
 /// What one writer leaves to the next.
@@ -72,6 +77,8 @@ struct Writer {
     /// Whether a batch before the next one is not synced.
     unsynced: bool,
     room: JournalRoom,
+    /// Bytes written since the last step of giving back room.
+    written: u64,
 }
 
 /// The open files, shared with snapshots. Fields drop in this order: the
@@ -153,7 +160,16 @@ impl DiskStorage {
         // Last: what the library writes while it opens is not counted.
         let room = JournalRoom::new(&data, !complete);
         let files = Arc::new(Files { trees, database, directory, poison: Poison::new() });
-        Ok(Self { files, writer: Mutex::new(Writer { unsynced: false, room }) })
+        let writer = Writer { unsynced: false, room, written: 0 };
+        Ok(Self { files, writer: Mutex::new(writer), reclaim: Mutex::new(Reclaim::new()) })
+    }
+
+    /// Gives back room after every so many bytes that are written, instead of
+    /// 16 MiB: for proofs, which write little.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn reclaiming_after(self, bytes: u64) -> Self {
+        Self { reclaim: Mutex::new(Reclaim::after(bytes)), ..self }
     }
 
     fn append(&self, batch: WriteBatch, durability: Durability) -> fjall::Result<()> {
@@ -163,7 +179,7 @@ impl DiskStorage {
             Durability::Sync => PersistMode::SyncData,
         };
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let Writer { unsynced, room } = &mut *writer;
+        let Writer { unsynced, room, written } = &mut *writer;
         let follows_unsynced = std::mem::replace(unsynced, true);
         if batch.is_empty() {
             database.persist(mode)?;
@@ -188,7 +204,7 @@ impl DiskStorage {
                 operations.push(only.clone());
             }
         }
-        room.reserve(&operations);
+        *written += room.reserve(&operations);
         let mut output = OwnedWriteBatch::with_capacity(database.clone(), operations.len())
             .durability(Some(mode));
         let mut packed = Packed::new(trees, &operations);
@@ -228,6 +244,15 @@ impl Storage for DiskStorage {
 
     fn name(&self) -> &'static str {
         "disk"
+    }
+
+    fn reclaim(&self) -> Result<bool> {
+        self.files.poison.check()?;
+        let mut reclaim = self.reclaim.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = std::mem::take(&mut writer.written);
+        drop(writer);
+        reclaim.step(&self.files, written).map_err(|cause| read_failed(&cause))
     }
 
     /// Tables and buffered writes. Journal files are left out: they are

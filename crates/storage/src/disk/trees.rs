@@ -44,6 +44,11 @@ impl Trees {
         self.keyspaces.len()
     }
 
+    /// All of them, in key order.
+    pub(super) fn all(&self) -> &[Keyspace] {
+        &self.keyspaces
+    }
+
     /// The tree of that number.
     pub(super) fn at(&self, number: usize) -> &Keyspace {
         &self.keyspaces[number]

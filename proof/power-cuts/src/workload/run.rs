@@ -46,6 +46,7 @@ pub struct Recorded {
 /// A store that is being worked on.
 pub struct Run<'a> {
     directory: &'a Path,
+    kind: Kind,
     watched: &'a Watched,
     ledger: Ledger,
     clock: Arc<SimulatedClock>,
@@ -133,6 +134,7 @@ impl Recorded {
         let ledger = Ledger::default();
         let mut run = Run {
             directory,
+            kind,
             watched: &watched,
             ledger,
             clock,
@@ -192,6 +194,7 @@ impl Disturbed {
         let ledger = Ledger::default();
         let mut run = Run {
             directory,
+            kind,
             watched: &watched,
             ledger,
             clock,
@@ -219,12 +222,21 @@ impl Run<'_> {
     /// As the store answers.
     pub fn open(&mut self) -> Result<()> {
         self.watched.mark(Mark::Step("open".to_owned()));
-        let storage: Arc<dyn Storage> =
-            Arc::new(DiskStorage::open_cut(self.directory, &options(), CUTS)?);
+        let storage: Arc<dyn Storage> = Arc::new(self.engine()?);
         let store = store_over(storage.clone(), self.environment.clone())?;
         self.ledger.note(&store, &*storage)?;
         self.open = Some((store, storage));
         Ok(())
+    }
+
+    /// Where tables are small, little has to be written before their room is given
+    /// back.
+    fn engine(&self) -> Result<DiskStorage> {
+        let storage = DiskStorage::open_cut(self.directory, &options(), CUTS)?;
+        Ok(match self.kind {
+            Kind::Journal => storage,
+            Kind::Tables { buffer, .. } => storage.reclaiming_after(buffer),
+        })
     }
 
     /// Closes the store.

@@ -70,6 +70,11 @@ pub const SCRIPTS: &[Script] = &[
         kind: Kind::Tables { buffer: 8 << 10, journal: 16 << 10 },
         run: trim,
     },
+    Script {
+        name: "settle",
+        kind: Kind::Tables { buffer: 8 << 10, journal: 16 << 10 },
+        run: settle,
+    },
 ];
 
 /// Accounts with a unique name and entries that say where money went.
@@ -243,4 +248,35 @@ fn tables(run: &mut Run<'_>) -> Result<()> {
         run.commit(Durability::Sync, |tx| transfer(tx, n, 300))?;
     }
     Ok(())
+}
+
+/// Room is given back: buffers flushed, journals and tables removed, trees merged
+/// whole, twice, the second time with most of the entries deleted.
+fn settle(run: &mut Run<'_>) -> Result<()> {
+    define(run)?;
+    transfers(run, 0..30, Durability::Sync)?;
+    for n in 30..50 {
+        run.commit(Durability::Buffered, |tx| transfer(tx, n, 900))?;
+    }
+    until_settled(run)?;
+    transfers(run, 50..53, Durability::Sync)?;
+    for n in 53..80 {
+        run.commit(Durability::Sync, |tx| transfer(tx, n, 400))?;
+    }
+    run.commit(Durability::Sync, |tx| tx.bucket("entries").delete_many(json!({})).map(drop))?;
+    run.wait(Duration::from_secs(3));
+    until_settled(run)?;
+    run.close();
+    run.open()?;
+    until_settled(run)?;
+    transfers(run, 80..82, Durability::Sync)
+}
+
+fn until_settled(run: &mut Run<'_>) -> Result<()> {
+    run.step("settle", |store| {
+        while !store.maintain()?.settled {
+            std::thread::yield_now();
+        }
+        Ok(())
+    })
 }

@@ -17,6 +17,7 @@ mod read_your_own_writes;
 mod rollback;
 mod savepoints;
 mod several_handles;
+mod space;
 mod statistics;
 mod streaming;
 mod subscriptions;
