@@ -15,16 +15,20 @@ fn damaged() -> Store {
         "key": "id", "indexes": ["group"],
         "schema": { "id": { "type": "number" }, "group": { "type": "string" } },
     });
-    store.define_bucket("users", BucketConfig::from_json(config).unwrap()).unwrap();
+    let config = BucketConfig::from_json(config).expect("an object");
+    store.define_bucket("users", config).expect("well defined");
     for (id, name) in [(1, "Ada"), (2, "Eva")] {
-        store.bucket("users").insert(json!({ "id": id, "name": name, "group": "a" })).unwrap();
+        store
+            .bucket("users")
+            .insert(json!({ "id": id, "name": name, "group": "a" }))
+            .expect("it is new");
     }
     store.close();
     drop(store);
-    let snapshot = storage.snapshot().unwrap();
+    let snapshot = storage.snapshot().expect("memory");
     let mut batch = WriteBatch::new();
     for entry in snapshot.scan(&KeyRange::all(), Direction::Forward) {
-        let (key, value) = entry.unwrap();
+        let (key, value) = entry.expect("memory");
         // The row, not the change log, which has its text, too.
         let is_row = key.first() == Some(&tandem::layers::transaction::keyspace::ROW);
         if let Some(at) = value.windows(3).position(|text| text == b"Ada").filter(|_| is_row) {
@@ -34,12 +38,12 @@ fn damaged() -> Store {
         }
     }
     assert_eq!(batch.len(), 1, "the row was found");
-    storage.write(batch, Durability::Sync).unwrap();
+    storage.write(batch, Durability::Sync).expect("memory");
     open(&storage)
 }
 
 fn open(storage: &Arc<MemoryStorage>) -> Store {
-    Store::builder().storage(storage.clone()).background(false).open().unwrap()
+    Store::builder().storage(storage.clone()).background(false).open().expect("memory opens")
 }
 
 fn code<T>(answer: Result<T, Error>) -> Option<Code> {
