@@ -51,7 +51,8 @@ mod sql_sessions;
 mod workers;
 
 pub use config::{
-    Backpressure, Config, ConnectionLimits, Heartbeat, RateLimit, SqlLimits, StoreConfig,
+    Backpressure, ChangeLogConfig, Config, ConnectionLimits, Heartbeat, RateLimit, SqlLimits,
+    StoreConfig,
 };
 pub use conversation::Conversation;
 pub use live::SubscriptionStatistics;

@@ -7,13 +7,13 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tandem::{Limits, Store, TransactionLimits};
+use tandem::{ChangeLogOptions, Limits, Store, TransactionLimits};
 use tandem_base::{Code, Error, Result};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use crate::config::{Config, apply_definitions};
+use crate::config::{ChangeLogConfig, Config, apply_definitions};
 use crate::http;
 use crate::live::SubscriptionStatistics;
 use crate::rpc;
@@ -156,7 +156,11 @@ fn open_store(config: &Config) -> Result<Store> {
         Some(directory) => Store::builder().path(directory),
         None => Store::builder().memory(),
     };
-    builder.durability(config.store.durability).limits(limits(config)).open()
+    let ChangeLogConfig { max_bytes, max_age } = config.store.change_log;
+    let max_age_ms = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
+    let change_log = ChangeLogOptions { max_bytes, max_age_ms, ..ChangeLogOptions::default() };
+    let builder = builder.durability(config.store.durability).limits(limits(config));
+    builder.change_log(change_log).open()
 }
 
 fn limits(config: &Config) -> Limits {

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tandem::Durability;
+use tandem::{ChangeLogOptions, Durability};
 use tandem_base::Result;
 
 pub(crate) use apply::apply_definitions;
@@ -147,10 +147,29 @@ pub struct StoreConfig {
     pub durability: Durability,
     /// How often expired records are removed; zero = never.
     pub ttl_check_interval: Duration,
+    /// How much of the past is kept to resume from.
+    pub change_log: ChangeLogConfig,
     /// Buckets that have to exist: created when missing.
     pub buckets: Map<String, Value>,
     /// Queries that have to exist: created when missing.
     pub queries: Map<String, Value>,
+}
+
+/// What the change log keeps; whichever bound is met first counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChangeLogConfig {
+    /// Bytes of entries, before compression.
+    pub max_bytes: u64,
+    /// The age of an entry.
+    pub max_age: Duration,
+}
+
+impl Default for ChangeLogConfig {
+    fn default() -> Self {
+        let library = ChangeLogOptions::default();
+        let max_age = Duration::from_millis(library.max_age_ms);
+        Self { max_bytes: library.max_bytes, max_age }
+    }
 }
 
 impl Default for Config {
@@ -189,6 +208,7 @@ impl Default for StoreConfig {
             data: Some(PathBuf::from("tandem-data")),
             durability: Durability::Sync,
             ttl_check_interval: Duration::from_secs(1),
+            change_log: ChangeLogConfig::default(),
             buckets: Map::new(),
             queries: Map::new(),
         }

@@ -5,7 +5,10 @@ use tandem::Durability;
 use tandem_base::{Error, Result};
 
 use super::section::Section;
-use super::{Backpressure, Config, ConnectionLimits, Heartbeat, RateLimit, SqlLimits, StoreConfig};
+use super::{
+    Backpressure, ChangeLogConfig, Config, ConnectionLimits, Heartbeat, RateLimit, SqlLimits,
+    StoreConfig,
+};
 
 /// Features that `docs/protocol.md` names and this version does not have.
 const NOT_SUPPORTED_YET: [&str; 5] = ["audit", "revocation", "procedures", "rules", "auth"];
@@ -149,6 +152,20 @@ fn origins(root: &mut Section<'_>) -> Result<Option<Vec<String>>> {
     origins.map(Some).ok_or_else(|| root.wrong("allowedOrigins", "an array of strings"))
 }
 
+fn change_log(
+    store: &mut Section<'_>,
+    default: ChangeLogConfig,
+    unknown: &mut Vec<String>,
+) -> Result<ChangeLogConfig> {
+    let Some(mut section) = store.section("changeLog")? else { return Ok(default) };
+    let change_log = ChangeLogConfig {
+        max_bytes: section.positive("maxBytes")?.map_or(default.max_bytes, |bytes| bytes as u64),
+        max_age: section.milliseconds("maxAgeMs", default.max_age, false)?,
+    };
+    unknown.extend(section.unknown());
+    Ok(change_log)
+}
+
 fn store(
     root: &mut Section<'_>,
     default: StoreConfig,
@@ -178,6 +195,7 @@ fn store(
             default.ttl_check_interval,
             true,
         )?,
+        change_log: change_log(&mut section, default.change_log, unknown)?,
         buckets: section.object("buckets")?,
         queries: section.object("queries")?,
     };
@@ -228,6 +246,11 @@ mod tests {
             (json!({ "backpressure": { "highWaterMark": 1.5 } }), "\"backpressure.highWaterMark\""),
             (json!({ "allowedOrigins": ["a", 1] }), "\"allowedOrigins\""),
             (json!({ "store": { "durability": "none" } }), "\"store.durability\""),
+            (
+                json!({ "store": { "changeLog": { "maxBytes": 0 } } }),
+                "\"store.changeLog.maxBytes\"",
+            ),
+            (json!({ "store": { "changeLog": { "bytes": 1 } } }), "\"store.changeLog.bytes\""),
             (json!([]), "one JSON object"),
         ] {
             let message = refused(json);
@@ -254,7 +277,8 @@ mod tests {
             "exposeErrorDetails": false, "allowedOrigins": ["https://app.example.com"],
             "maxConnectionsPerIp": 100,
             "store": { "name": "s", "data": "d", "durability": "buffered",
-                "ttlCheckIntervalMs": 0, "buckets": { "users": { "key": "id" } },
+                "ttlCheckIntervalMs": 0, "changeLog": { "maxBytes": 1000, "maxAgeMs": 60000 },
+                "buckets": { "users": { "key": "id" } },
                 "queries": { "all": { "bucket": "users" } } }
         }))
         .expect("valid");
@@ -262,6 +286,8 @@ mod tests {
         assert_eq!(config.connection_limits.max_transactions_per_connection, 3);
         assert_eq!(config.store.durability, Durability::Buffered);
         assert!(config.store.ttl_check_interval.is_zero());
+        let max_age = std::time::Duration::from_mins(1);
+        assert_eq!(config.store.change_log, ChangeLogConfig { max_bytes: 1_000, max_age });
         assert!(config.store.buckets.contains_key("users"));
     }
 }

@@ -289,6 +289,33 @@ async fn g8_a_follower_resumes_over_connections_and_restarts_of_the_server() {
 }
 
 #[tokio::test]
+async fn what_the_config_keeps_of_the_past_can_be_resumed_from_and_no_more() {
+    let config = |change_log: Value| json!({ "store": { "buckets": { "items": items() }, "changeLog": change_log } });
+    let insert = |id: u64| json!({ "bucket": "items", "data": { "id": id } });
+    let kept = serve_json(config(json!({ "maxBytes": 1 << 20 }))).await;
+    let trimmed = serve_json(config(json!({ "maxBytes": 1 }))).await;
+    let mut client = Client::connect(&trimmed).await;
+    let (mut id, from) = (0, json!({ "from": 0 }));
+    // Until maintenance has come by.
+    loop {
+        id += 1;
+        client.ok("store.insert", insert(id)).await;
+        let answer = client.request("store.subscribeChanges", from.clone()).await;
+        if answer["type"] == "error" {
+            assert_eq!(answer["code"], "RESYNC_REQUIRED", "{answer}");
+            break;
+        }
+        let subscription = json!({ "subscriptionId": answer["data"]["subscriptionId"] });
+        client.ok("store.unsubscribe", subscription).await;
+    }
+    let mut client = Client::connect(&kept).await;
+    for id in 1..=id {
+        client.ok("store.insert", insert(id)).await;
+    }
+    client.ok("store.subscribeChanges", from).await;
+}
+
+#[tokio::test]
 async fn a_follower_that_nothing_concerns_is_told_where_it_is() {
     let server =
         serve_json(json!({ "store": { "buckets": { "items": items(), "other": items() } } }));
