@@ -60,7 +60,10 @@ impl Inner {
         while !stop() && Records::collect_garbage(&**coordination, self.limits.maintenance_step)? {
             report.garbage_steps += 1;
         }
-        report.settled = self.reclaim_one_step()?;
+        // A store that is being closed does not wait for a merge to begin.
+        if !stop() {
+            report.settled = self.reclaim_one_step()?;
+        }
         Ok(report)
     }
 
