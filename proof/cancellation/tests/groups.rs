@@ -25,7 +25,7 @@ fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHa
 /// The first commits alone and sleeps before its write; the others form the
 /// group behind it.
 fn gather(stage: &Arc<Stage>) -> Vec<JoinHandle<Result<CommitReceipt>>> {
-    (0..MEMBERS)
+    let callers = (0..MEMBERS)
         .map(|member| {
             let store = stage.store();
             let tx = store.begin().unwrap();
@@ -47,7 +47,13 @@ fn gather(stage: &Arc<Stage>) -> Vec<JoinHandle<Result<CommitReceipt>>> {
             }
             caller
         })
-        .collect()
+        .collect();
+    // A leader that still decides its own commit when the first one's write ends would
+    // go on without the others.
+    while !stage.local.group_is_forming() {
+        yield_now();
+    }
+    callers
 }
 
 /// Which members are there: whole, and as their keys say.

@@ -131,6 +131,13 @@ impl LocalCoordinator {
         self.pipeline.under_way()
     }
 
+    /// Whether a group is forming behind one that is being written: a commit that
+    /// arrives now is written with it, unless the group is full.
+    #[must_use]
+    pub fn group_is_forming(&self) -> bool {
+        self.pipeline.is_forming()
+    }
+
     pub(super) fn published(&self) -> Arc<View> {
         self.published.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -143,6 +143,12 @@ impl<S: Stages> Pipeline<S> {
         self.lock().under_way
     }
 
+    /// Whether a group is forming: whoever leads it sleeps until the one before is
+    /// written, and what arrives until then joins it.
+    pub(super) fn is_forming(&self) -> bool {
+        self.lock().parked
+    }
+
     /// Takes one group through both stages and answers its members.
     fn lead(&self, stages: &S) {
         let mut group = S::Group::default();
