@@ -37,6 +37,7 @@ mod directory;
 mod error;
 mod journal;
 mod journal_room;
+mod layout;
 mod manifest;
 mod options;
 mod packed;
@@ -49,7 +50,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use fjall::{CompressionType, Database, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use fjall::{CompressionType, Database, OwnedWriteBatch, PersistMode};
 use tandem_base::{Error, Result};
 
 pub use options::DiskOptions;
@@ -152,7 +153,7 @@ impl DiskStorage {
         if complete && !trees::names(cuts).all(|name| database.keyspace_exists(&name)) {
             return Err(at(Error::corrupted("The store's data is missing"), path));
         }
-        let trees = Trees::open(&database, cuts, || keyspace_options(&options))
+        let trees = Trees::open(&database, cuts, || layout::of_tables(&options))
             .map_err(|cause| open_failed(path, &cause))?;
         if !complete {
             directory.complete(cuts)?;
@@ -288,12 +289,4 @@ fn open_database(data: &Path, options: &DiskOptions) -> Result<Database> {
         Ok(Err(cause)) => Err(open_failed(data, &cause)),
         Err(_) => Err(at(Error::corrupted("The store's data cannot be recovered"), data)),
     }
-}
-
-/// Bloom filters on every level (the library's default: one false positive in
-/// 10,000 on the newest level, 10 bits per key below), blocks of 4 KiB, and
-/// lz4 from the third level down: JSON rows shrink to a half or less where most
-/// of the data lies, while young tables are written and read uncompressed.
-fn keyspace_options(options: &DiskOptions) -> KeyspaceCreateOptions {
-    KeyspaceCreateOptions::default().max_memtable_size(options.write_buffer_bytes)
 }
