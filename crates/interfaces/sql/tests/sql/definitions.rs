@@ -1,56 +1,11 @@
 //! CREATE, DROP and ALTER: what they define, that they are part of the
 //! transaction, and that what is refused changes nothing.
 
-#![allow(clippy::unwrap_used, reason = "in tests, a failed step fails the test")]
-
 use serde_json::{Value as Json, json};
-use tandem::{BucketConfig, CheckOptions, Code, Error, Store};
-use tandem_sql::{Session, Value};
+use tandem::{BucketConfig, Code, Store};
+use tandem_sql::Session;
 
-fn memory() -> (Store, Session) {
-    let store = Store::memory().unwrap();
-    let session = Session::new(&store).unwrap();
-    (store, session)
-}
-
-fn run(session: &Session, sql: &str) {
-    session.execute_all(sql).map(drop).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-}
-
-fn fails(session: &Session, sql: &str) -> Error {
-    session.execute(sql, ()).map(|_| panic!("{sql} is taken")).unwrap_err()
-}
-
-fn insert(store: &Store, table: &str, record: Json) {
-    store.bucket(table).insert(record).unwrap();
-}
-
-fn rows(session: &Session, sql: &str) -> Json {
-    let answer = session.query(sql, ()).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-    let row =
-        |row: &tandem_sql::Row| Json::Array(row.values().iter().map(Value::to_json).collect());
-    Json::Array(answer.rows.iter().map(row).collect())
-}
-
-fn plan(session: &Session, sql: &str) -> String {
-    rows(session, &format!("EXPLAIN QUERY PLAN {sql}")).to_string()
-}
-
-fn clean(store: &Store) {
-    let report = store.check(&CheckOptions::new()).unwrap();
-    assert!(report.is_clean(), "{report:?}");
-}
-
-/// Everything that is defined.
-fn definitions(store: &Store) -> Json {
-    let names = store.bucket_names().unwrap();
-    let of = |name: &String| {
-        let indexes: Vec<_> =
-            store.indexes(name).unwrap().into_iter().map(|index| index.name).collect();
-        json!([name, store.bucket_config(name).unwrap(), indexes])
-    };
-    names.iter().map(of).collect()
-}
+use crate::support::{clean, definitions, insert, memory, plan, refused, rows, run};
 
 #[test]
 fn columns_become_fields_and_what_sql_alone_knows_is_kept_beside_them() {
@@ -191,7 +146,7 @@ fn a_reference_is_tandems() {
     assert_eq!(rows(&session, "SELECT boss FROM users"), json!([[null]]));
 
     let before = definitions(&store);
-    let refused = fails(&session, "DROP TABLE users");
+    let refused = refused(&session, "DROP TABLE users");
     assert_eq!(refused.code(), Code::ReferenceViolation);
     assert_eq!(definitions(&store), before);
     run(&session, "DROP TABLE posts; DROP TABLE bans; DROP TABLE users");
@@ -321,7 +276,7 @@ fn what_is_refused_has_a_code_and_changes_nothing() {
         ("CREATE INDEX i ON t (c) WHERE c = NULL", Code::SqlError, "cannot have the condition"),
         ("CREATE INDEX i ON t (c) WHERE z IS NULL", Code::SqlError, "no such column: z"),
     ] {
-        let error = fails(&session, sql);
+        let error = refused(&session, sql);
         assert_eq!(error.code(), code, "{sql}: {error}");
         assert!(error.message().contains(message), "{sql}: {error}");
         assert_eq!(definitions(&store), before, "{sql}");
@@ -350,7 +305,7 @@ fn views_triggers_and_other_databases_are_refused_by_name() {
         ("DROP TRIGGER r", "DROP TRIGGER is not supported"),
         ("ATTACH 'x' AS y", "ATTACH is not supported"),
     ] {
-        let error = fails(&session, sql);
+        let error = refused(&session, sql);
         assert_eq!(error.code(), Code::SqlError, "{sql}: {error}");
         assert!(error.message().contains(message), "{sql}: {error}");
     }
@@ -386,14 +341,14 @@ fn definitions_are_rolled_back_with_the_transaction_and_to_savepoints() {
     assert!(shown.contains("by_y (y=?)"), "{shown}");
     assert_eq!(rows(&session, "SELECT z FROM kept"), json!([]));
     let other = Session::new(&store).unwrap();
-    assert_eq!(fails(&other, "SELECT * FROM n").code(), Code::SqlError);
+    assert_eq!(refused(&other, "SELECT * FROM n").code(), Code::SqlError);
     assert_eq!(rows(&other, "SELECT a, b FROM kept LIMIT 1"), json!([[1, 1]]));
 
     run(&session, "ROLLBACK TO s");
     assert_eq!(rows(&session, "SELECT a, b FROM kept LIMIT 1"), json!([[1, 1]]));
     assert_eq!(rows(&session, "SELECT count(*) FROM n"), json!([[0]]), "inserted after s");
     run(&session, "ROLLBACK");
-    assert_eq!(fails(&session, "SELECT * FROM n").code(), Code::SqlError);
+    assert_eq!(refused(&session, "SELECT * FROM n").code(), Code::SqlError);
     assert_eq!(definitions(&store), before);
     let shown = plan(&session, "SELECT * FROM kept WHERE b = 1");
     assert!(shown.contains("by_b (b=?)"), "{shown}");
@@ -430,10 +385,10 @@ fn g5_a_unique_index_over_duplicates_leaves_nothing() {
         insert(&store, "t", json!({ "b": b }));
     }
     let before = definitions(&store);
-    assert_eq!(fails(&session, "CREATE UNIQUE INDEX u ON t (b)").code(), Code::AlreadyExists);
+    assert_eq!(refused(&session, "CREATE UNIQUE INDEX u ON t (b)").code(), Code::AlreadyExists);
     assert_eq!(definitions(&store), before);
     run(&session, "BEGIN");
-    assert_eq!(fails(&session, "CREATE UNIQUE INDEX u ON t (b)").code(), Code::AlreadyExists);
+    assert_eq!(refused(&session, "CREATE UNIQUE INDEX u ON t (b)").code(), Code::AlreadyExists);
     session.transaction().unwrap().bucket("t").delete(3).unwrap();
     // NULLs are not equal to each other.
     run(&session, "CREATE UNIQUE INDEX u ON t (b); COMMIT");
@@ -530,8 +485,8 @@ fn a_table_can_be_made_of_a_query() {
         json!([[1, 1, "{\"x\":1}", 1.5, 1, 1], [2, null, null, 2.5, null, 2]])
     );
     let before = definitions(&store);
-    assert_eq!(fails(&session, "CREATE TABLE m AS SELECT X'00' AS x").code(), Code::SqlError);
-    assert_eq!(fails(&session, "CREATE TABLE m AS SELECT * FROM nobody").code(), Code::SqlError);
+    assert_eq!(refused(&session, "CREATE TABLE m AS SELECT X'00' AS x").code(), Code::SqlError);
+    assert_eq!(refused(&session, "CREATE TABLE m AS SELECT * FROM nobody").code(), Code::SqlError);
     assert_eq!(definitions(&store), before);
     clean(&store);
 }
@@ -551,7 +506,7 @@ fn two_sessions_that_define_the_same_are_in_conflict() {
         run(&session, one);
         run(&other, two);
         run(&session, "COMMIT");
-        assert_eq!(fails(&other, "COMMIT").code(), Code::Conflict, "{one}; {two}");
+        assert_eq!(refused(&other, "COMMIT").code(), Code::Conflict, "{one}; {two}");
         run(&other, "ROLLBACK");
     }
     clean(&store);

@@ -1,21 +1,20 @@
 //! However a statement ends that did not end by itself, by a panic or because the
 //! store was closed, nothing of it is seen and the session goes on.
 
-#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
-
 use std::iter::successors;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde_json::Value as Json;
 use serde_json::json;
 use tandem::layers::storage::{
     Bytes, Direction, Durability, Entries, KeyRange, MemoryStorage, Snapshot, Storage, WriteBatch,
 };
-use tandem::{CheckOptions, Code, Result, Store};
-use tandem_sql::{Parameters, Session, Value};
+use tandem::{Code, Result, Store};
+use tandem_sql::{Parameters, Session};
+
+use crate::support::{clean, rows, run};
 
 fn memory() -> (Store, Session) {
     let store = Store::memory().unwrap();
@@ -28,25 +27,6 @@ const TABLE: &str = "
     CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT UNIQUE, n INTEGER DEFAULT (1 + 1) CHECK (n > 0));
     CREATE INDEX by_n ON t (n);
     INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', 3)";
-
-fn run(session: &Session, sql: &str) {
-    session.execute(sql, ()).unwrap_or_else(|error| panic!("{sql}: {error}"));
-}
-
-fn rows(session: &Session, sql: &str) -> Json {
-    let answer = session.query(sql, ()).unwrap();
-    answer
-        .rows
-        .iter()
-        .map(|row| row.values().iter().map(Value::to_json).collect::<Json>())
-        .collect()
-}
-
-fn clean(store: &Store) {
-    assert_eq!(store.statistics().unwrap().open_transactions, 0);
-    let report = store.check(&CheckOptions::new()).unwrap();
-    assert!(report.is_clean(), "{report:?}");
-}
 
 #[test]
 fn a_closed_store_answers_closed_to_every_statement() {

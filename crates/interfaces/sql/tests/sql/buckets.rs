@@ -2,15 +2,15 @@
 //! size, indexes over elements and over nested paths, generated fields. SQL reads and
 //! writes such a bucket as the record API does.
 
-#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
-use tandem::{BucketConfig, CheckOptions, Code, Environment, Field, IndexConfig, Limits};
-use tandem::{SimulatedClock, Store};
+use tandem::{BucketConfig, Code, Field, IndexConfig, Store};
+use tandem::{Environment, Limits, SimulatedClock};
 use tandem_sql::Session;
+
+use crate::support::{clean, memory, plan, refused, rows};
 
 fn timed() -> (Store, Session, Arc<SimulatedClock>) {
     let (environment, clock) = Environment::simulated(7);
@@ -20,36 +20,8 @@ fn timed() -> (Store, Session, Arc<SimulatedClock>) {
     (store, session, clock)
 }
 
-fn memory() -> (Store, Session) {
-    let store = Store::memory().unwrap();
-    let session = Session::new(&store).unwrap();
-    (store, session)
-}
-
 fn run(session: &Session, sql: &str) -> u64 {
     session.execute(sql, ()).unwrap_or_else(|error| panic!("{sql}: {error}")).changes
-}
-
-fn fails(session: &Session, sql: &str) -> Code {
-    session.execute(sql, ()).expect_err(sql).code()
-}
-
-fn rows(session: &Session, sql: &str) -> Json {
-    let answer = session.query(sql, ()).unwrap_or_else(|error| panic!("{sql}: {error}"));
-    answer
-        .rows
-        .iter()
-        .map(|row| row.values().iter().map(tandem_sql::Value::to_json).collect::<Json>())
-        .collect()
-}
-
-fn plan(session: &Session, sql: &str) -> String {
-    rows(session, &format!("EXPLAIN QUERY PLAN {sql}")).to_string()
-}
-
-fn clean(store: &Store) {
-    let report = store.check(&CheckOptions::new()).unwrap();
-    assert!(report.is_clean(), "{report:?}");
 }
 
 #[test]
@@ -115,7 +87,7 @@ fn a_bucket_of_bounded_size_gives_up_its_oldest_records() {
     assert_eq!(rows(&session, inserted), json!([[5], [4], [3], [2]]));
     assert_eq!(rows(&session, all), json!([[2, "d"], [3, "c"], [4, "b"]]));
     // What is refused or ignored makes no room, and neither does what takes a place.
-    assert_eq!(fails(&session, "INSERT INTO last VALUES (9, 'd')"), Code::AlreadyExists);
+    assert_eq!(refused(&session, "INSERT INTO last VALUES (9, 'd')").code(), Code::AlreadyExists);
     assert_eq!(run(&session, "INSERT OR IGNORE INTO last VALUES (9, 'd')"), 0);
     let upsert = "INSERT INTO last VALUES (9, 'd') ON CONFLICT (v) DO UPDATE SET id = 1";
     assert_eq!(run(&session, upsert), 1);
@@ -232,9 +204,9 @@ fn g3_writes_through_sql_keep_every_kind_of_index_exact() {
     clean(&store);
 
     let taken = r#"INSERT INTO t (id, at) VALUES (4, '{"street": "s1"}')"#;
-    assert_eq!(fails(&session, taken), Code::AlreadyExists);
+    assert_eq!(refused(&session, taken).code(), Code::AlreadyExists);
     assert_eq!(
-        fails(&session, r#"UPDATE t SET at = '{"street": "s1"}' WHERE id = 3"#),
+        refused(&session, r#"UPDATE t SET at = '{"street": "s1"}' WHERE id = 3"#).code(),
         Code::AlreadyExists
     );
     assert_eq!(run(&session, &taken.replace("INSERT", "INSERT OR IGNORE")), 0);
@@ -283,9 +255,12 @@ fn what_a_bucket_fills_in_it_fills_in_for_sql() {
         json!([[1, now, "new", "[\"t\"]", 0, null], [3, now, "new", "[\"t\"]", 0, null]])
     );
     // What the bucket demands it demands here.
-    assert_eq!(fails(&session, "UPDATE t SET state = 'odd'"), Code::ValidationError);
-    assert_eq!(fails(&session, "UPDATE t SET state = NULL"), Code::ConstraintViolation);
-    assert_eq!(fails(&session, "INSERT INTO t (note) VALUES ('longer')"), Code::ValidationError);
+    assert_eq!(refused(&session, "UPDATE t SET state = 'odd'").code(), Code::ValidationError);
+    assert_eq!(refused(&session, "UPDATE t SET state = NULL").code(), Code::ConstraintViolation);
+    assert_eq!(
+        refused(&session, "INSERT INTO t (note) VALUES ('longer')").code(),
+        Code::ValidationError
+    );
     assert_eq!(run(&session, "INSERT OR IGNORE INTO t (note) VALUES ('longer'), ('short')"), 1);
     // A record without the field has no default by an update.
     assert_eq!(run(&session, "UPDATE t SET note = NULL, flag = NULL WHERE id = 'k'"), 1);

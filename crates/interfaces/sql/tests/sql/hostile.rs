@@ -1,8 +1,6 @@
 //! What a client may send on purpose: it gets a coded error, and nothing is changed,
 //! neither a record nor a setting of the session or the process.
 
-#![allow(clippy::unwrap_used, reason = "in tests, a failed step fails the test")]
-
 use serde_json::json;
 use tandem::{BucketConfig, Code, CommitOptions, Field, Store};
 use tandem_sql::{Session, Value};

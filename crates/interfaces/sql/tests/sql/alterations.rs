@@ -1,51 +1,15 @@
 //! ALTER TABLE: rows, indexes, constraints and references follow, within the
 //! transaction, and what is refused changes nothing.
 
-#![allow(clippy::unwrap_used, reason = "in tests, a failed step fails the test")]
-
 use serde_json::{Value as Json, json};
-use tandem::{BucketConfig, CheckOptions, Code, Error, Store};
-use tandem_sql::{Session, Value};
+use tandem::{BucketConfig, Code, Store};
+use tandem_sql::Session;
 
-fn memory() -> (Store, Session) {
-    let store = Store::memory().unwrap();
-    let session = Session::new(&store).unwrap();
-    (store, session)
-}
-
-fn run(session: &Session, sql: &str) {
-    session.execute_all(sql).map(drop).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-}
-
-fn fails(session: &Session, sql: &str) -> Error {
-    session.execute(sql, ()).map(|_| panic!("{sql} is taken")).unwrap_err()
-}
-
-fn insert(store: &Store, table: &str, record: Json) {
-    store.bucket(table).insert(record).unwrap();
-}
-
-fn rows(session: &Session, sql: &str) -> Json {
-    let answer = session.query(sql, ()).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-    let row =
-        |row: &tandem_sql::Row| Json::Array(row.values().iter().map(Value::to_json).collect());
-    Json::Array(answer.rows.iter().map(row).collect())
-}
-
-fn clean(store: &Store) {
-    let report = store.check(&CheckOptions::new()).unwrap();
-    assert!(report.is_clean(), "{report:?}");
-}
+use crate::support::{clean, definitions, insert, memory, refused, rows, run};
 
 /// Everything that is defined, and the rows of `t`.
 fn state(store: &Store, session: &Session) -> Json {
-    let names = store.bucket_names().unwrap();
-    let of = |name: &String| {
-        let indexes: Vec<_> =
-            store.indexes(name).unwrap().into_iter().map(|index| index.name).collect();
-        json!([name, store.bucket_config(name).unwrap(), indexes])
-    };
-    json!([names.iter().map(of).collect::<Vec<_>>(), rows(session, "SELECT _record FROM t")])
+    json!([definitions(store), rows(session, "SELECT _record FROM t")])
 }
 
 fn schema(store: &Store, table: &str) -> Json {
@@ -208,11 +172,11 @@ fn a_renamed_table_keeps_its_rows_and_references_follow() {
     insert(&store, "t", json!({ "b": "x" }));
     insert(&store, "r", json!({ "t": 1 }));
     run(&session, "ALTER TABLE t RENAME TO things");
-    assert_eq!(fails(&session, "SELECT * FROM t").code(), Code::SqlError);
+    assert_eq!(refused(&session, "SELECT * FROM t").code(), Code::SqlError);
     assert_eq!(rows(&session, "SELECT a, b, _version FROM things"), json!([[1, "x", 1]]));
     assert_eq!(schema(&store, "r")["t"]["ref"], "things");
     assert_eq!(schema(&store, "things")["up"]["ref"], "things");
-    assert_eq!(fails(&session, "DROP TABLE things").code(), Code::ReferenceViolation);
+    assert_eq!(refused(&session, "DROP TABLE things").code(), Code::ReferenceViolation);
     let restricted = store.bucket("things").delete(1).unwrap_err();
     assert_eq!(restricted.code(), Code::ReferenceViolation);
     insert(&store, "things", json!({ "up": 1 }));
@@ -303,7 +267,7 @@ fn what_is_refused_has_a_code_and_changes_nothing() {
         ("ALTER TABLE t ALTER COLUMN b TYPE INT", Code::SqlError, ""),
         ("ALTER TABLE t ADD CONSTRAINT u UNIQUE (e)", Code::SqlError, ""),
     ] {
-        let error = fails(&session, sql);
+        let error = refused(&session, sql);
         assert_eq!(error.code(), code, "{sql}: {error}");
         assert!(error.message().contains(message), "{sql}: {error}");
         assert_eq!(state(&store, &session), before, "{sql}");
@@ -359,12 +323,16 @@ fn a_writer_and_an_alteration_at_the_same_time_are_in_conflict() {
             session.transaction().unwrap().bucket("t").insert(json!({ "b": "y" })).unwrap();
             if at == 0 {
                 run(&session, "COMMIT");
-                assert_eq!(fails(&other, "COMMIT").code(), Code::Conflict, "{level} {alteration}");
+                assert_eq!(
+                    refused(&other, "COMMIT").code(),
+                    Code::Conflict,
+                    "{level} {alteration}"
+                );
                 run(&other, "ROLLBACK");
             } else {
                 run(&other, "COMMIT");
                 assert_eq!(
-                    fails(&session, "COMMIT").code(),
+                    refused(&session, "COMMIT").code(),
                     Code::Conflict,
                     "{level} {alteration}"
                 );
@@ -411,8 +379,8 @@ fn buckets_of_the_record_api_can_be_altered_too() {
         rows(&session, "SELECT id, labels, n, more FROM t"),
         json!([["one", "[{\"x\":1,\"y\":2}]", 5, "{}"]])
     );
-    assert_eq!(fails(&session, "ALTER TABLE t DROP COLUMN labels").code(), Code::SqlError);
-    assert_eq!(fails(&session, "ALTER TABLE t DROP COLUMN id").code(), Code::SqlError);
+    assert_eq!(refused(&session, "ALTER TABLE t DROP COLUMN labels").code(), Code::SqlError);
+    assert_eq!(refused(&session, "ALTER TABLE t DROP COLUMN id").code(), Code::SqlError);
     clean(&store);
 }
 

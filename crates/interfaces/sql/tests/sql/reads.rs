@@ -1,9 +1,10 @@
 //! Buckets of the record API as tables, to be read.
-#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 use serde_json::json;
 use tandem::{BucketConfig, Field, IndexConfig, Store};
 use tandem_sql::{Session, Value, params};
+
+use crate::support::{plan, values};
 
 fn people() -> Store {
     let store = Store::memory().unwrap();
@@ -31,21 +32,6 @@ fn people() -> Store {
             .unwrap();
     }
     store
-}
-
-fn rows(session: &Session, sql: &str) -> Vec<Vec<Value>> {
-    let answer = session.query(sql, ()).unwrap();
-    answer.rows.iter().map(|row| row.values().to_vec()).collect()
-}
-
-fn plan(session: &Session, sql: &str) -> String {
-    let answer = session.query(&format!("EXPLAIN QUERY PLAN {sql}"), ()).unwrap();
-    answer
-        .rows
-        .iter()
-        .map(|row| row.get::<String>("detail").unwrap())
-        .collect::<Vec<_>>()
-        .join("\n")
 }
 
 #[test]
@@ -99,7 +85,7 @@ fn what_an_index_serves_is_what_a_scan_finds() {
                 "SELECT id FROM (SELECT *, rowid, _record FROM people LIMIT -1)
                  WHERE {condition} {order}"
             );
-            let (mut one, mut other) = (rows(&session, &by_index), rows(&session, &by_scan));
+            let (mut one, mut other) = (values(&session, &by_index), values(&session, &by_scan));
             if order.is_empty() {
                 let key = |row: &Vec<Value>| row[0].to_json().as_i64();
                 one.sort_by_key(key);
@@ -146,12 +132,12 @@ fn joins_groups_windows_and_recursion_run_over_buckets() {
         answer.rows[0].get::<i64>("n").unwrap() + answer.rows[1].get::<i64>("n").unwrap(),
         67
     );
-    let ranks = rows(
+    let ranks = values(
         &session,
         "SELECT id, rank() OVER (PARTITION BY city ORDER BY age DESC) FROM people WHERE id < 9",
     );
     assert_eq!(ranks.len(), 9);
-    let tree = rows(
+    let tree = values(
         &session,
         "WITH RECURSIVE up(id) AS (SELECT id FROM people WHERE id = 1
            UNION ALL SELECT p.id FROM people p, up WHERE p.id = up.id * 2) SELECT count(*) FROM up",
@@ -165,7 +151,7 @@ fn g10_ever_new_statements_are_answered_as_the_first() {
     let store = people();
     let session = Session::new(&store).unwrap();
     for n in 0..10_050 {
-        let answer = rows(&session, &format!("SELECT id FROM people WHERE id = {n} LIMIT 1"));
+        let answer = values(&session, &format!("SELECT id FROM people WHERE id = {n} LIMIT 1"));
         assert_eq!(answer.len(), usize::from(n < 200), "{n}");
     }
     // One that reads meanwhile keeps its tables.

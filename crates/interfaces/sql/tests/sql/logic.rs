@@ -1,6 +1,5 @@
 //! The `.slt` files of `tests/slt`, in the format of SQLite's own logic tests, each
 //! over a new store, in memory and on disk.
-#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 use std::path::Path;
 
