@@ -14,7 +14,7 @@ fn until(done: impl Fn() -> bool) {
 
 /// Waits until a transaction waits for a lock.
 fn until_waiting(store: &Store) {
-    until(|| store.statistics().unwrap().lock_waiters == 1);
+    until(|| store.statistics().expect("it is open").lock_waiters == 1);
 }
 
 #[test]
