@@ -23,9 +23,10 @@ fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHa
 }
 
 /// The first commits alone and sleeps before its write; the others form the
-/// group behind it.
+/// group behind it. Of these the first leads: it has decided its own commit and
+/// sleeps too, so that the reads for the others are still to come.
 fn gather(stage: &Arc<Stage>) -> Vec<JoinHandle<Result<CommitReceipt>>> {
-    let callers = (0..MEMBERS)
+    (0..MEMBERS)
         .map(|member| {
             let store = stage.store();
             let tx = store.begin().unwrap();
@@ -42,18 +43,15 @@ fn gather(stage: &Arc<Stage>) -> Vec<JoinHandle<Result<CommitReceipt>>> {
             if member == 0 {
                 assert!(stage.gate.wait_until_parked());
             }
-            while stage.local.commits_under_way() <= member {
+            let arrived = || stage.local.commits_under_way() > member;
+            // A leader that still decides its own commit takes along whoever comes
+            // meanwhile, and goes on without the others if the first one's write ends.
+            while !(arrived() && (member == 0 || stage.local.group_is_forming())) {
                 yield_now();
             }
             caller
         })
-        .collect();
-    // A leader that still decides its own commit when the first one's write ends would
-    // go on without the others.
-    while !stage.local.group_is_forming() {
-        yield_now();
-    }
-    callers
+        .collect()
 }
 
 /// Which members are there: whole, and as their keys say.

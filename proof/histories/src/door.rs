@@ -2,6 +2,7 @@
 //!
 //! The calls are few and take and give JSON, so that both doors do the same.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use serde_json::{Map, Value, json};
 use tandem::{
     CommitOptions, Error, Isolation, Record, Result, Store, Transaction, TransactionOptions,
 };
-use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message, WebSocket, client};
 
 /// The bucket of all lists and registers.
 pub const BUCKET: &str = "things";
@@ -208,7 +209,11 @@ impl Wire {
     fn ask(&mut self, kind: &str, fields: Value) -> Result<Value, Failure> {
         let id = self.send(kind, fields)?;
         loop {
-            let message = self.socket.read().map_err(|error| gone(&error.to_string()))?;
+            let message = match self.socket.read() {
+                // A socket with a time limit says so when the machine was suspended.
+                Err(SocketError::Io(error)) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read.map_err(|error| gone(&error.to_string()))?,
+            };
             let Message::Text(text) = message else { continue };
             let mut frame: Value =
                 serde_json::from_str(&text).map_err(|error| gone(&error.to_string()))?;

@@ -1,11 +1,13 @@
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tandem::{Isolation, Store};
-use tandem_server::{Config, RunningServer, Server, ServerOptions};
+use tandem_server::{Config, Heartbeat, RunningServer, Server, ServerOptions};
 use tokio::runtime::Runtime;
-use tokio_tungstenite::tungstenite::{Message, WebSocket as Socket, client};
+use tokio_tungstenite::tungstenite::{Error, Message, WebSocket as Socket, client};
 
 use super::embedded::{define, lock_waiters, problems_of};
 use super::{BUCKET, Connection, Door, World};
@@ -24,8 +26,11 @@ impl Door for WebSocket {
     fn open(&self, bucket: &Value) -> Box<dyn World> {
         let store = Store::builder().memory().background(false).open().expect("memory opens");
         define(&store, bucket);
-        let options =
-            ServerOptions::new(Config::default()).listen("127.0.0.1:0").store(store.clone());
+        // Nobody here answers pings, however long a script takes.
+        let long = Duration::from_secs(3_600);
+        let heartbeat = Heartbeat { interval: long, timeout: long };
+        let config = Config { heartbeat, ..Config::default() };
+        let options = ServerOptions::new(config).listen("127.0.0.1:0").store(store.clone());
         let server = runtime().block_on(Server::start(options)).expect("a server starts");
         Box::new(Served { store, server })
     }
@@ -115,7 +120,11 @@ impl Client {
     /// The next frame; changes are put aside.
     fn receive(&mut self) -> Value {
         loop {
-            let message = self.socket.read().expect("the server answers");
+            let message = match self.socket.read() {
+                // A socket with a time limit says so when the machine was suspended.
+                Err(Error::Io(error)) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read.expect("the server answers"),
+            };
             let Message::Text(text) = message else { continue };
             let frame: Value = serde_json::from_str(&text).expect("frames are JSON");
             if let Some(changes) = frame["data"]["changes"].as_array().filter(|_| is_push(&frame)) {

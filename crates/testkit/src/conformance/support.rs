@@ -64,16 +64,12 @@ pub(super) fn everything(storage: &dyn Storage) -> Result<Vec<Entry>> {
     scan(&*storage.snapshot()?, &KeyRange::all(), Direction::Forward)
 }
 
-/// How long `work` takes when nothing else disturbs it: the shortest of so many times.
-pub(super) fn shortest(times: usize, work: impl Fn() -> Result<()>) -> Result<Duration> {
+/// How long `work` takes this time.
+pub(super) fn time(work: impl FnOnce() -> Result<()>) -> Result<Duration> {
     let clock = Environment::system().clock;
-    let mut shortest = Duration::MAX;
-    for _ in 0..times {
-        let start = clock.monotonic();
-        work()?;
-        shortest = shortest.min(clock.monotonic() - start);
-    }
-    Ok(shortest)
+    let start = clock.monotonic();
+    work()?;
+    Ok(clock.monotonic() - start)
 }
 
 /// Random numbers that are the same in every run.

@@ -1,17 +1,20 @@
 //! The pessimistic strategy: locked records are waited for.
 
-use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::support::{accounts, balance, code};
 use serde_json::json;
 use tandem::{Code, Isolation, Store, TransactionOptions};
 
-/// Waits until a transaction waits for a lock.
-fn until_waiting(store: &Store, done: impl Fn(&Store) -> bool) {
-    while !done(store) {
+fn until(done: impl Fn() -> bool) {
+    while !done() {
         std::thread::yield_now();
     }
+}
+
+/// Waits until a transaction waits for a lock.
+fn until_waiting(store: &Store) {
+    until(|| store.statistics().expect("it is open").lock_waiters == 1);
 }
 
 #[test]
@@ -22,19 +25,17 @@ fn a_second_locker_waits_and_then_sees_the_first_ones_commit() {
         let options = TransactionOptions::new().isolation(isolation);
         let first = store.begin_with(&options).unwrap();
         first.lock("accounts", 1, None).unwrap();
-        let (locked, is_locked) = mpsc::channel();
         std::thread::scope(|scope| {
             let (store, options) = (&store, &options);
             let second = scope.spawn(move || {
                 let second = store.begin_with(options).unwrap();
-                locked.send(()).unwrap();
                 let account = second.lock("accounts", 1, None).unwrap().unwrap();
                 let seen = account.get("balance").unwrap().as_i64().unwrap();
                 second.bucket("accounts").update(1, json!({ "balance": seen + 1 })).unwrap();
                 second.commit().unwrap();
                 seen
             });
-            is_locked.recv().unwrap();
+            until_waiting(store);
             first.bucket("accounts").update(1, json!({ "balance": before + 10 })).unwrap();
             first.commit().unwrap();
             assert_eq!(second.join().unwrap(), before + 10, "{isolation}");
@@ -52,6 +53,7 @@ fn a_writer_waits_for_the_lock_instead_of_failing() {
         let writer = scope.spawn(|| {
             store.bucket("accounts").update(1, json!({ "owner": "late" })).unwrap().version()
         });
+        until_waiting(&store);
         holder.bucket("accounts").update(1, json!({ "owner": "early" })).unwrap();
         holder.commit().unwrap();
         assert_eq!(writer.join().unwrap(), 3);
@@ -96,9 +98,7 @@ fn g9_a_deadlock_ends_one_of_the_two_and_the_closure_runs_it_again() {
                             // Both hold one lock before either asks for the second.
                             tx.bucket("accounts").update(mine, json!({ "held": true }))?;
                             store.bucket("accounts").upsert(json!({ "id": 10 + mine }))?;
-                            until_waiting(store, |store| {
-                                store.bucket("accounts").get(10 + other).unwrap().is_some()
-                            });
+                            until(|| store.bucket("accounts").get(10 + other).unwrap().is_some());
                         }
                         tx.lock("accounts", other, None)?;
                         tx.bucket("accounts").update(other, json!({ "by": mine }))?;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use crate::support::{Client, items, listening};
-use serde_json::json;
+use serde_json::{Value, json};
 use tandem::{ChangeLogOptions, Store};
 use tandem_base::{Code, Error, Result};
 use tandem_server::{Config, RunningServer, Server};
@@ -67,7 +67,7 @@ impl Snapshot for FlakySnapshot {
     }
 }
 
-async fn serve() -> (RunningServer, Client, Arc<AtomicU8>) {
+async fn serve(limits: Value) -> (RunningServer, Client, Arc<AtomicU8>) {
     let failing = Arc::new(AtomicU8::new(0));
     let engine = Flaky { inner: MemoryStorage::new(), failing: failing.clone() };
     let change_log = ChangeLogOptions { ring_commits: 1, ..ChangeLogOptions::default() };
@@ -77,8 +77,9 @@ async fn serve() -> (RunningServer, Client, Arc<AtomicU8>) {
         .background(false)
         .open()
         .expect("a store");
-    let config = json!({ "store": { "buckets": { "items": items() },
-                                    "queries": { "all": { "bucket": "items" } } } });
+    let mut config = json!({ "store": { "buckets": { "items": items() },
+                                        "queries": { "all": { "bucket": "items" } } } });
+    config["connectionLimits"] = limits;
     let config = Config::from_json(&config).expect("valid");
     let options = listening(config).store(store);
     let server = Server::start(options).await.expect("the server starts");
@@ -93,7 +94,7 @@ async fn insert(client: &mut Client, id: u64) {
 /// The subscription ended, and its client was told nothing.
 #[tokio::test]
 async fn g8_a_changes_subscription_whose_log_cannot_be_read_says_resync() {
-    let (_server, mut client, failing) = serve().await;
+    let (_server, mut client, failing) = serve(json!({})).await;
     for id in 0..5 {
         insert(&mut client, id).await;
     }
@@ -112,12 +113,18 @@ async fn g8_a_changes_subscription_whose_log_cannot_be_read_says_resync() {
 /// The result stayed stale until the next commit, however long that took.
 #[tokio::test]
 async fn a_watched_query_that_failed_is_evaluated_again_without_another_commit() {
-    let (server, mut client, failing) = serve().await;
+    // Without room for its result, it is evaluated for every commit.
+    let (server, mut client, failing) = serve(json!({ "maxLiveResultBytes": 1 })).await;
     client.ok("store.subscribe", json!({ "query": "all" })).await;
+    let queries_run = || server.subscription_statistics().queries_run;
+    let before = queries_run();
     failing.store(ROW, Ordering::SeqCst);
     server.store().bucket("items").insert(json!({ "id": 1 })).expect("inserted");
-    // Answered after the push was tried.
+    // The commit is noted after the first answer at the latest, and the second comes
+    // after the push was tried.
     client.ok("store.buckets", json!({})).await;
+    client.ok("store.buckets", json!({})).await;
+    assert!(queries_run() > before, "it was tried");
     assert_eq!(client.kept_pushes(), 0);
     failing.store(0, Ordering::SeqCst);
     let push = timeout(Duration::from_secs(30), client.push()).await.expect("pushed");

@@ -16,6 +16,7 @@ mod data_requests;
 mod definitions;
 mod envelopes;
 mod failing_reads;
+mod gated;
 mod http;
 mod live_queries;
 mod metrics;
