@@ -250,7 +250,11 @@ async fn g10_a_thousand_idle_sockets_slow_nobody() {
     let mut client = Client::connect(&server).await;
     // A server notices that a socket was closed in its own time, also those of the
     // clients that were served meanwhile.
-    while client.ok("server.stats", json!({})).await["connectionCount"] != 1_001 {}
+    timeout(PATIENCE, until_connected(&mut client, 1_001)).await.expect("the others have left");
     drop(idle);
-    while client.ok("server.stats", json!({})).await["connectionCount"] != 1 {}
+    timeout(PATIENCE, until_connected(&mut client, 1)).await.expect("the idle ones have left");
+}
+
+async fn until_connected(client: &mut Client, connections: u64) {
+    while client.ok("server.stats", json!({})).await["connectionCount"] != connections {}
 }

@@ -4,7 +4,7 @@
 //! are in memory, and a block has a hash index. The library keeps those of the newest
 //! levels alone in memory, so that a read from a merged table first had to fetch parts
 //! of its filter and its index (5.4 µs, now 3.0; `docs/benchmarks.md`, "What was won").
-//! The price is memory: 10 bits for each key, and its first key and 10 bytes for each
+//! The price is memory: 10 bits for each key, and a key and some 11 bytes for each
 //! block. That is 1 % of rows of 200 bytes and 5 % of index entries of 25.
 //!
 //! The rest is as the library has it: blocks of 4 KiB, Bloom filters with one false
@@ -17,8 +17,8 @@ use fjall::config::{HashRatioPolicy, PartitioningPolicy, PinningPolicy};
 
 use super::DiskOptions;
 
-/// Hash slots of a block for each of its keys, one byte each: three keys in four are
-/// found without a search, as in `RocksDB`'s default.
+/// Hash slots of a block for each of its keys, one byte each; a key that shares its slot
+/// with others is searched for.
 const HASH_RATIO: f32 = 0.75;
 
 /// The layout of the tables of a new tree; an existing one keeps its own.
