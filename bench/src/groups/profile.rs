@@ -73,16 +73,17 @@ impl Opened {
         let mut text = format!("{:?}, 1 client, µs per transfer:\n", self.durability);
         let _ = writeln!(
             text,
-            "  {:<16} {:>8} {:>16} {:>8} {:>16}",
-            "call", "in all", "engine writes", "reads", "in engine reads"
+            "  {:<16} {:>8} {:>16} {:>8} {:>8} {:>16}",
+            "call", "in all", "engine writes", "syncs", "reads", "in engine reads"
         );
         for (name, nanoseconds, counters) in phases.totals() {
             let per = |value: u64| value as f64 / transfers as f64;
             let _ = writeln!(
                 text,
-                "  {name:<16} {:>8.2} {:>16.2} {:>8.1} {:>16.2}",
+                "  {name:<16} {:>8.2} {:>16.2} {:>8.2} {:>8.1} {:>16.2}",
                 per(nanoseconds) / 1_000.0,
                 per(counters.write_nanoseconds) / 1_000.0,
+                per(counters.sync_nanoseconds) / 1_000.0,
                 per(counters.reads),
                 per(counters.read_nanoseconds) / 1_000.0,
             );
@@ -102,18 +103,21 @@ impl Opened {
         let measured = measure(&[line], &plan)?;
         let wall = start.elapsed().as_nanos() as f64;
         let spent = self.watch.counters() - before;
-        let writes = spent.writes.max(1) as f64;
+        let (writes, syncs) = (spent.writes.max(1) as f64, spent.syncs.max(1) as f64);
         let transfers: u64 = measured.iter().map(|line| line.steps).sum();
         Ok(format!(
             "{:?}, {} clients: {:.1} transfers and {:.0} operations per engine write; a write \
-             takes {:.1} µs, all writes {:.0} % of the time; {:.1} engine reads per transfer at \
-             {:.2} µs\n",
+             takes {:.1} µs, all writes {:.0} % of the time; {:.1} transfers per sync of {:.1} µs, \
+             all syncs {:.0} % of the time; {:.1} engine reads per transfer at {:.2} µs\n",
             self.durability,
             context.many,
             transfers as f64 / writes,
             spent.operations as f64 / writes,
             spent.write_nanoseconds as f64 / writes / 1_000.0,
             spent.write_nanoseconds as f64 / wall * 100.0,
+            transfers as f64 / syncs,
+            spent.sync_nanoseconds as f64 / syncs / 1_000.0,
+            spent.sync_nanoseconds as f64 / wall * 100.0,
             spent.reads as f64 / transfers.max(1) as f64,
             spent.read_nanoseconds as f64 / spent.reads.max(1) as f64 / 1_000.0,
         ))

@@ -25,6 +25,8 @@ pub struct Counters {
     pub read_nanoseconds: u64,
     pub writes: u64,
     pub write_nanoseconds: u64,
+    pub syncs: u64,
+    pub sync_nanoseconds: u64,
     pub operations: u64,
     pub bytes: u64,
 }
@@ -35,7 +37,7 @@ impl Watch {
         *self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps copies of the next `count` batches.
+    /// Keeps copies of the next `count` batches that are not empty.
     pub fn keep_batches(&self, count: usize) {
         self.keep.store(count as u64, Ordering::Relaxed);
     }
@@ -60,6 +62,9 @@ impl Watch {
     }
 
     fn keep(&self, batch: &WriteBatch) {
+        if batch.is_empty() {
+            return;
+        }
         let wanted = |left: u64| left.checked_sub(1);
         if self.keep.fetch_update(Ordering::Relaxed, Ordering::Relaxed, wanted).is_ok() {
             let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,6 +82,8 @@ impl std::ops::Sub for Counters {
             read_nanoseconds: self.read_nanoseconds - earlier.read_nanoseconds,
             writes: self.writes - earlier.writes,
             write_nanoseconds: self.write_nanoseconds - earlier.write_nanoseconds,
+            syncs: self.syncs - earlier.syncs,
+            sync_nanoseconds: self.sync_nanoseconds - earlier.sync_nanoseconds,
             operations: self.operations - earlier.operations,
             bytes: self.bytes - earlier.bytes,
         }
@@ -89,6 +96,8 @@ impl std::ops::AddAssign for Counters {
         self.read_nanoseconds += other.read_nanoseconds;
         self.writes += other.writes;
         self.write_nanoseconds += other.write_nanoseconds;
+        self.syncs += other.syncs;
+        self.sync_nanoseconds += other.sync_nanoseconds;
         self.operations += other.operations;
         self.bytes += other.bytes;
     }
@@ -128,8 +137,13 @@ impl Storage for Watched {
         let result = self.inner.write(batch, durability);
         let elapsed = start.elapsed().as_nanos() as u64;
         self.watch.change(|counters| {
-            counters.writes += 1;
-            counters.write_nanoseconds += elapsed;
+            // An empty batch is a sync.
+            let (calls, nanoseconds) = match operations {
+                0 => (&mut counters.syncs, &mut counters.sync_nanoseconds),
+                _ => (&mut counters.writes, &mut counters.write_nanoseconds),
+            };
+            *calls += 1;
+            *nanoseconds += elapsed;
             counters.operations += operations;
             counters.bytes += bytes;
         });

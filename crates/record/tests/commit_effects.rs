@@ -35,6 +35,10 @@ impl Storage for Noted {
     }
 
     fn write(&self, batch: WriteBatch, durability: Durability) -> Result<()> {
+        if batch.is_empty() {
+            // A sync.
+            return self.storage.write(batch, durability);
+        }
         let sign = |deleted| if deleted { '-' } else { '+' };
         let noted = batch
             .operations()

@@ -69,10 +69,10 @@ statistics! { counters {
     transaction_time,
     /// How long commits took, from the request to the answer, refusals included.
     commit_time,
-    /// How long durable writes of a group took in the engine.
+    /// How long the engine took to write a group.
+    write_time,
+    /// How long the engine took to sync the groups that were written.
     sync_time,
-    /// How long buffered writes of a group took in the engine.
-    buffered_write_time,
     /// Commits in one group.
     group_size,
 } }

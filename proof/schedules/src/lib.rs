@@ -28,6 +28,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "brief_writes", body: pipeline::brief_writes },
     Scenario { name: "failing_write", body: pipeline::failing_write },
     Scenario { name: "panicking_write", body: pipeline::panicking_write },
+    Scenario { name: "failing_sync", body: pipeline::failing_sync },
+    Scenario { name: "panicking_sync", body: pipeline::panicking_sync },
     Scenario { name: "panicking_derive", body: pipeline::panicking_derive },
     Scenario { name: "cache", body: pipeline::cache },
     Scenario { name: "mutual_exclusion", body: locks::mutual_exclusion },

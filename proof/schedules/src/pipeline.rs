@@ -1,4 +1,4 @@
-//! The two-stage pipeline, publication, poison and the record cache.
+//! The pipeline of commits, publication, poison and the record cache.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use tandem_storage::Durability;
 use tandem_transaction::{Commit, CommitListener, Coordination, Isolation, LocalCoordinator, Read};
 
 use crate::store::{
-    Fault, POISONOUS, assert_clean, commit_one, newest, number, open, open_as, row,
+    Call, Fault, POISONOUS, assert_clean, commit_one, newest, number, open, open_as, row,
 };
 
 /// The revisions that were announced. Its lock is never held over a switch.
@@ -81,7 +81,7 @@ fn counting(store: &Arc<LocalCoordinator>, announced: &Announced, increments: &[
     assert_clean(store);
 }
 
-/// The second write fails, or panics: what came before stands, nothing later is
+/// The second write or sync fails, or panics: what came before stands, nothing later is
 /// published, and everybody is told.
 fn after_a_fault(fault: Fault) {
     let (store, announced) = store(fault, 0);
@@ -105,7 +105,8 @@ fn after_a_fault(fault: Fault) {
         assert_eq!(number(view.get(&row(name)).unwrap()), expected);
     }
     assert_eq!(announced.revisions(), (1..=done.len() as u64).collect::<Vec<_>>());
-    // Two to a group and four committers: there is a second write.
+    // Two to a group and four committers, and the first sync is for one group: there is
+    // a second write, and a second sync.
     assert!(store.poison().is_some());
     let refused = commit_one(&store, 0, Isolation::ReadCommitted).unwrap_err();
     assert_eq!(refused.code(), Code::StoreFailed);
@@ -113,11 +114,19 @@ fn after_a_fault(fault: Fault) {
 }
 
 pub fn failing_write() {
-    after_a_fault(Fault::Error(2));
+    after_a_fault(Fault::Error(Call::Write(2)));
 }
 
 pub fn panicking_write() {
-    after_a_fault(Fault::Panic(2));
+    after_a_fault(Fault::Panic(Call::Write(2)));
+}
+
+pub fn failing_sync() {
+    after_a_fault(Fault::Error(Call::Sync(2)));
+}
+
+pub fn panicking_sync() {
+    after_a_fault(Fault::Panic(Call::Sync(2)));
 }
 
 /// One member's derive panics: it fails alone.

@@ -12,19 +12,27 @@ use tandem_transaction::{
     TransactionLimits, TransactionOptions, WriteSet, keyspace,
 };
 
-/// What goes wrong with a write, and from which one on.
+/// What goes wrong, and at which call.
 #[derive(Clone, Copy)]
 pub enum Fault {
     None,
-    Error(u64),
-    Panic(u64),
+    Error(Call),
+    Panic(Call),
 }
 
-/// Memory, with a place where others may run before a write takes effect. The
+/// The n-th of a kind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    Write(u64),
+    Sync(u64),
+}
+
+/// Memory, with a place where others may run before a write or a sync takes effect. The
 /// switch points are the explored locks of [`MemoryStorage`] itself.
 pub struct Engine {
     memory: MemoryStorage,
     writes: AtomicU64,
+    syncs: AtomicU64,
     fault: Fault,
 }
 
@@ -38,14 +46,18 @@ impl Storage for Engine {
     }
 
     fn write(&self, batch: WriteBatch, durability: Durability) -> Result<()> {
-        let number = self.writes.fetch_add(1, Ordering::SeqCst) + 1;
+        let next = |count: &AtomicU64| count.fetch_add(1, Ordering::SeqCst) + 1;
+        let call = match durability {
+            Durability::Buffered => Call::Write(next(&self.writes)),
+            Durability::Sync => Call::Sync(next(&self.syncs)),
+        };
         // The disk takes its time.
         for _ in 0..3 {
             tandem_base::sync::thread::yield_now();
         }
         match self.fault {
-            Fault::Error(at) if number == at => Err(Error::new(Code::StorageError, "on purpose")),
-            Fault::Panic(at) if number == at => std::panic::resume_unwind(Box::new("on purpose")),
+            Fault::Error(at) if call == at => Err(Error::new(Code::StorageError, "on purpose")),
+            Fault::Panic(at) if call == at => std::panic::resume_unwind(Box::new("on purpose")),
             _ => self.memory.write(batch, durability),
         }
     }
@@ -109,7 +121,8 @@ pub fn open_as(
         group_size: 2,
         ..TransactionLimits::default()
     };
-    let engine = Engine { memory: MemoryStorage::new(), writes: AtomicU64::new(0), fault };
+    let (writes, syncs) = (AtomicU64::new(0), AtomicU64::new(0));
+    let engine = Engine { memory: MemoryStorage::new(), writes, syncs, fault };
     Arc::new(
         LocalCoordinator::open(
             Arc::new(engine),

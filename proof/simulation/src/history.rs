@@ -30,7 +30,9 @@ pub(crate) struct History {
     /// Each commit as the wire tells it.
     commits: BTreeMap<u64, Arc<Told>>,
     states: BTreeMap<u64, (State, Buried)>,
-    /// Commits whose write failed: each of them is there after the restart, or
+    /// Commits that are written and wait for their sync: nobody is told of them.
+    written: Vec<Commit>,
+    /// Commits whose write or sync failed: each of them is there after the restart, or
     /// none of it is.
     doubtful: Vec<Commit>,
     trimmed: u64,
@@ -121,8 +123,25 @@ impl History {
         Ok(())
     }
 
-    /// The write of these commits failed.
+    /// These commits are written, and published after the next sync.
+    pub(crate) fn written(&mut self, commits: Vec<Commit>) {
+        self.written.extend(commits);
+    }
+
+    /// Whether commits wait for a sync.
+    pub(crate) fn awaits_sync(&self) -> bool {
+        !self.written.is_empty()
+    }
+
+    /// What is written is synced.
+    pub(crate) fn synced(&mut self) -> Result<(), String> {
+        let written = std::mem::take(&mut self.written);
+        written.iter().try_for_each(|commit| self.committed(commit))
+    }
+
+    /// The write of these commits failed, or a sync: and with it all that is written.
     pub(crate) fn doubt(&mut self, commits: Vec<Commit>) {
+        self.doubtful.append(&mut self.written);
         self.doubtful.extend(commits);
     }
 
@@ -132,6 +151,7 @@ impl History {
     /// With `may_lose`, power went while commits were only buffered: the newest
     /// of them may be gone.
     pub(crate) fn reopened(&mut self, storage: &dyn Storage, may_lose: bool) -> Result<(), String> {
+        self.doubtful.append(&mut self.written);
         let text = |error: tandem_base::Error| error.to_string();
         let newest = match storage.get(keyspace::LAST_REVISION).map_err(text)? {
             None => 0,

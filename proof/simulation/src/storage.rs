@@ -1,7 +1,7 @@
 //! The engine below the store: the fault engine, watched.
 //!
-//! Every batch goes into the trace, and every commit whose write was answered
-//! goes into the [history](crate::history): what a commit *is* is taken from
+//! Every batch goes into the trace, and every commit that is as durable as the store
+//! promises goes into the [history](crate::history): what a commit *is* is taken from
 //! its change-log entry at the moment when it reaches storage, far below
 //! everything that later talks about it.
 
@@ -48,13 +48,20 @@ impl Defect {
 pub(crate) struct Watched {
     engine: Arc<FaultStorage>,
     core: Arc<Core>,
+    /// Of commits.
+    durability: Durability,
     defect: Defect,
     seen: AtomicU64,
 }
 
 impl Watched {
-    pub(crate) fn new(engine: Arc<FaultStorage>, core: Arc<Core>, defect: Defect) -> Self {
-        Self { engine, core, defect, seen: AtomicU64::new(0) }
+    pub(crate) fn new(
+        engine: Arc<FaultStorage>,
+        core: Arc<Core>,
+        durability: Durability,
+        defect: Defect,
+    ) -> Self {
+        Self { engine, core, durability, defect, seen: AtomicU64::new(0) }
     }
 
     fn nth(&self, every: u64) -> bool {
@@ -100,6 +107,9 @@ impl Storage for Watched {
         }
         let commits = commits(&batch);
         let trimmed = trimmed_to(&batch);
+        // A buffered commit that reserves revisions is published after a sync, too.
+        let reserves = |it: &Operation| it.key()[..] == *keyspace::RESERVED_REVISION;
+        let waits = self.durability == Durability::Sync || batch.operations().iter().any(reserves);
         let asked = durability;
         let (written, durability) = match self.defect {
             Defect::None | Defect::TearsBatches => (batch, durability),
@@ -113,7 +123,9 @@ impl Storage for Watched {
             Ok(()) => {
                 history.trimmed(trimmed);
                 commits.and_then(|commits| {
-                    commits.iter().try_for_each(|commit| history.committed(commit))
+                    let waits = waits || history.awaits_sync();
+                    history.written(commits);
+                    if asked == Durability::Buffered && waits { Ok(()) } else { history.synced() }
                 })
             }
             Err(_) => commits.map(|commits| history.doubt(commits)),

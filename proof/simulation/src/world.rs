@@ -70,7 +70,8 @@ impl World {
     }
 
     fn try_boot(&self, engine: &Arc<FaultStorage>) -> tandem::Result<()> {
-        let watched = Watched::new(engine.clone(), self.core.clone(), self.defect);
+        let (core, durability) = (self.core.clone(), self.plan.durability);
+        let watched = Watched::new(engine.clone(), core, durability, self.defect);
         let store = Store::builder()
             .storage(Arc::new(watched))
             .durability(self.plan.durability)

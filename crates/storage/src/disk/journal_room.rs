@@ -26,6 +26,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::journal::journals;
 use crate::Operation;
@@ -44,6 +45,8 @@ const OPERATION_OVERHEAD: u64 = 32;
 pub(super) struct JournalRoom {
     directory: PathBuf,
     journal: Journal,
+    /// The newest journal, to be synced; `None` if it cannot be opened.
+    newest: Option<Arc<File>>,
 }
 
 /// The newest journal that was seen.
@@ -65,22 +68,40 @@ impl JournalRoom {
         if new {
             journal.take_up(directory);
         }
-        Self { directory: directory.to_owned(), journal }
+        let newest = open(&path(directory, number));
+        Self { directory: directory.to_owned(), journal, newest }
+    }
+
+    /// The newest journal. It is enough to sync that one: the library syncs a journal
+    /// before it begins the next.
+    pub(super) fn newest(&mut self) -> Option<Arc<File>> {
+        self.follow();
+        self.newest.clone()
     }
 
     /// Makes room for a batch of these operations, the next to be written; how
     /// many bytes it takes at most. That may fail without harm: the batch then
     /// takes blocks that were not written before.
     pub(super) fn reserve(&mut self, operations: &[Operation]) -> u64 {
-        let Self { directory, journal } = self;
+        self.follow();
+        let bytes = longest(operations);
+        self.journal.make_room(bytes);
+        bytes
+    }
+
+    fn follow(&mut self) {
+        let Self { directory, journal, newest } = self;
         while path(directory, journal.number + 1).exists() {
             journal.number += 1;
             journal.take_up(directory);
+            *newest = open(&path(directory, journal.number));
         }
-        let bytes = longest(operations);
-        journal.make_room(bytes);
-        bytes
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a storage engine owns its files")]
+fn open(journal: &Path) -> Option<Arc<File>> {
+    OpenOptions::new().write(true).open(journal).ok().map(Arc::new)
 }
 
 impl Journal {

@@ -21,9 +21,9 @@
 //!
 //! How durable: `Sync` is one `fdatasync` of the journal after the batch was
 //! appended. The journal is one file at a time, and a full one is synced before
-//! the next is begun, so a sync covers every earlier batch. `Buffered` hands
-//! the batch to the operating system before it returns. A batch carries a
-//! checksum over all of it and is replayed whole or not at all.
+//! the next is begun, so a sync covers every earlier batch. It does not stop others from
+//! appending. `Buffered` hands the batch to the operating system before it returns. A
+//! batch carries a checksum over all of it and is replayed whole or not at all.
 //!
 //! What is written is copied into the buffer, but for long values ([`packed`]). A value
 //! that was read may share its memory with a cached block of about 4 KiB, or with what
@@ -31,6 +31,7 @@
 //!
 //! `docs/storage-engines.md` lists what was checked in the library's source.
 
+mod buffers;
 mod closing;
 mod contents;
 mod directory;
@@ -47,6 +48,7 @@ mod trees;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -55,8 +57,10 @@ use tandem_base::{Error, Result};
 
 pub use options::DiskOptions;
 
+use self::buffers::Buffers;
 use self::directory::{Directory, format_missing};
 use self::error::{at, open_failed, read_failed, write_failed};
+use self::journal::Follows;
 use self::journal_room::JournalRoom;
 use self::packed::Packed;
 use self::reclaim::Reclaim;
@@ -69,15 +73,21 @@ pub struct DiskStorage {
     files: Arc<Files>,
     /// Held while a batch is appended, as the library holds its journal.
     writer: Mutex<Writer>,
+    /// So many batches are known to be synced.
+    synced: AtomicU64,
+    /// Held during a sync. The operating system tells an error once: of two syncs at a
+    /// time, the other would succeed.
+    syncing: Mutex<()>,
     /// Held while room is given back, which writers do not wait for.
     reclaim: Mutex<Reclaim>,
 }
 
 /// What one writer leaves to the next.
 struct Writer {
-    /// Whether a batch before the next one is not synced.
-    unsynced: bool,
+    /// Batches appended since the store was opened.
+    appended: u64,
     room: JournalRoom,
+    buffers: Buffers,
     /// Bytes written since the last step of giving back room.
     written: u64,
 }
@@ -161,8 +171,14 @@ impl DiskStorage {
         // Last: what the library writes while it opens is not counted.
         let room = JournalRoom::new(&data, !complete);
         let files = Arc::new(Files { trees, database, directory, poison: Poison::new() });
-        let writer = Writer { unsynced: false, room, written: 0 };
-        Ok(Self { files, writer: Mutex::new(writer), reclaim: Mutex::new(Reclaim::new()) })
+        let writer = Writer { appended: 0, room, buffers: Buffers::new(), written: 0 };
+        Ok(Self {
+            files,
+            writer: Mutex::new(writer),
+            synced: AtomicU64::new(0),
+            syncing: Mutex::new(()),
+            reclaim: Mutex::new(Reclaim::new()),
+        })
     }
 
     /// Gives back room after every so many bytes that are written, instead of
@@ -173,20 +189,11 @@ impl DiskStorage {
         Self { reclaim: Mutex::new(Reclaim::after(bytes)), ..self }
     }
 
-    fn append(&self, batch: WriteBatch, durability: Durability) -> fjall::Result<()> {
+    /// Hands a batch to the operating system.
+    fn append(&self, batch: WriteBatch) -> fjall::Result<()> {
         let Files { database, trees, .. } = &*self.files;
-        let mode = match durability {
-            Durability::Buffered => PersistMode::Buffer,
-            Durability::Sync => PersistMode::SyncData,
-        };
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let Writer { unsynced, room, written } = &mut *writer;
-        let follows_unsynced = std::mem::replace(unsynced, true);
-        if batch.is_empty() {
-            database.persist(mode)?;
-            *unsynced = follows_unsynced && durability == Durability::Buffered;
-            return Ok(());
-        }
+        let Writer { appended, room, buffers, written } = &mut *writer;
         // The library gives all operations of a batch one sequence number and
         // does not say which of two on one key wins: leave only the last.
         let mut operations = batch.into_operations();
@@ -198,16 +205,11 @@ impl DiskStorage {
             }
             same
         });
-        // The order says whether all before is synced: see `journal`.
-        if follows_unsynced {
-            operations.reverse();
-            if let [only] = &operations[..] {
-                operations.push(only.clone());
-            }
-        }
-        *written += room.reserve(&operations);
+        Follows::unsynced(*appended - self.synced.load(Ordering::Acquire)).mark(&mut operations);
+        let bytes = room.reserve(&operations);
+        *written += bytes;
         let mut output = OwnedWriteBatch::with_capacity(database.clone(), operations.len())
-            .durability(Some(mode));
+            .durability(Some(PersistMode::Buffer));
         let mut packed = Packed::new(trees, &operations);
         for operation in operations {
             let tree = trees.number(operation.key());
@@ -220,7 +222,30 @@ impl DiskStorage {
             }
         }
         output.commit()?;
-        *unsynced = durability == Durability::Buffered;
+        *appended += 1;
+        buffers.written(trees, bytes);
+        Ok(())
+    }
+
+    /// Syncs what is appended. Others append meanwhile: the library would hold its
+    /// journal for as long.
+    fn sync(&self) -> Result<()> {
+        let _one_at_a_time = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Files { database, poison, .. } = &*self.files;
+        poison.check()?;
+        let (appended, journal) = {
+            let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            (writer.appended, writer.room.newest())
+        };
+        if appended == self.synced.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let synced = match journal {
+            Some(journal) => journal.sync_data().map_err(fjall::Error::from),
+            None => database.persist(PersistMode::SyncData),
+        };
+        synced.map_err(|cause| poison.set(write_failed(&cause)))?;
+        self.synced.store(appended, Ordering::Release);
         Ok(())
     }
 }
@@ -240,7 +265,13 @@ impl Storage for DiskStorage {
         batch.check_limits()?;
         let poison = &self.files.poison;
         poison.check()?;
-        self.append(batch, durability).map_err(|cause| poison.set(write_failed(&cause)))
+        if !batch.is_empty() {
+            self.append(batch).map_err(|cause| poison.set(write_failed(&cause)))?;
+        }
+        match durability {
+            Durability::Buffered => Ok(()),
+            Durability::Sync => self.sync(),
+        }
     }
 
     fn name(&self) -> &'static str {
@@ -252,6 +283,7 @@ impl Storage for DiskStorage {
         let mut reclaim = self.reclaim.lock().unwrap_or_else(PoisonError::into_inner);
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let written = std::mem::take(&mut writer.written);
+        writer.buffers.look(&self.files.trees);
         drop(writer);
         reclaim.step(&self.files, written).map_err(|cause| read_failed(&cause))
     }

@@ -1,7 +1,8 @@
+use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
-use tandem_base::sync::atomic::AtomicU64;
+use tandem_base::sync::atomic::{AtomicBool, AtomicU64};
 use tandem_base::sync::{Condvar, Mutex, MutexGuard, OnceLock, RwLock};
 use tandem_base::{Environment, Error, Result};
 use tandem_storage::{Durability, Storage};
@@ -50,6 +51,8 @@ pub struct LocalCoordinator {
     /// synced, before any of them is given out.
     pub(super) reserved: AtomicU64,
     poison: OnceLock<Error>,
+    /// A sync failed: what was written since is not published.
+    pub(super) lost: AtomicBool,
     pub(super) registry: Registry,
     pub(super) locks: LockManager,
     pub(super) statistics: Statistics,
@@ -59,10 +62,19 @@ pub struct LocalCoordinator {
 /// group is written.
 pub(super) struct Sequencer {
     pub(super) recent: RecentCommits,
-    /// The last group that was decided, as long as it may not be published.
-    pub(super) head: Option<Arc<Decided>>,
+    /// The groups that were decided and may not be published, oldest first.
+    pub(super) unpublished: VecDeque<Arc<Decided>>,
     /// How many groups were begun.
     pub(super) begun: u64,
+}
+
+impl Sequencer {
+    /// The groups up to that number are published or have failed.
+    pub(super) fn let_go_of(&mut self, finished: u64) {
+        while self.unpublished.front().is_some_and(|group| group.number <= finished) {
+            self.unpublished.pop_front();
+        }
+    }
 }
 
 impl LocalCoordinator {
@@ -95,12 +107,13 @@ impl LocalCoordinator {
             published: RwLock::new(Arc::new(view.reading_through(cache.clone()))),
             cache,
             pipeline: Pipeline::new(limits.group_size),
-            sequencer: Mutex::new(Sequencer { recent, head: None, begun: 0 }),
+            sequencer: Mutex::new(Sequencer { recent, unpublished: VecDeque::new(), begun: 0 }),
             finished: Mutex::new(0),
             group_finished: Condvar::new(),
             used: reserved,
             reserved: AtomicU64::new(reserved),
             poison: OnceLock::new(),
+            lost: AtomicBool::new(false),
             registry: Registry::default(),
             locks: LockManager::new(limits.lock_waiters, limits.locks_per_transaction),
             statistics: Statistics::default(),
@@ -165,7 +178,7 @@ impl LocalCoordinator {
         self.group_finished.notify_all();
         // Whoever is deciding lets go of it by itself.
         if let Ok(mut sequencer) = self.sequencer.try_lock() {
-            sequencer.head.take_if(|head| head.number <= number);
+            sequencer.let_go_of(number);
         }
     }
 

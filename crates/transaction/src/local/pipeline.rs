@@ -1,24 +1,32 @@
-//! Leader-based group commit in two stages.
+//! Leader-based group commit in three stages.
 //!
 //! Whoever arrives while nobody leads, leads: it processes the requests that
 //! are waiting, its own included, on its own thread, so that a lone client
 //! pays no hand-off. Whoever arrives while somebody leads waits in the forming
 //! group.
 //!
-//! A group is first *decided* and then *written*. At most one group is in each
-//! stage, so a group is decided while the one before it is on its way to the
-//! disk, and groups are written in the order in which they were decided:
+//! A group is *decided*, then *written*, then *synced* and answered. Each stage has
+//! at most one thread in it, and groups go through all of them in the order in which
+//! they were decided:
 //!
 //! ```text
-//! leader 1   decide ─┬─ write ──────────┐ answer
-//! leader 2           └ decide … decide ─┴─ write ──────────┐ answer
-//! leader 3                                └ decide … decide ─┴─ write
+//! leader 1   decide ─ write ─ sync ────────────┐ answer
+//! leader 2             decide … decide ─ write ┤
+//! leader 3                          decide … … ┴ write ─ sync of both ──────┐ answer
+//! leader 4                                      decide … decide ─ write … … ┤
 //! ```
 //!
-//! While a leader waits for the disk it goes on deciding what arrives, so the
-//! group is as large as the wait was long. A leader that begins to write hands
-//! the next group to its first member, instead of serving others while its own
-//! caller waits.
+//! Two processors are then busy while the disk is: a sync of thirty transfers takes as
+//! long as to write them, and what waits for it goes on. One sync serves all that is
+//! written, so what arrives during one sync shares the next. To write a few at a time
+//! would be waste, though, and every group that is not published is one more that the
+//! next is decided on top of. So while a sync is under way one group is written ahead,
+//! when half as many have arrived as wait for the sync; the rest goes on forming and
+//! is written when the sync is over.
+//!
+//! While a leader waits it goes on deciding what arrives. A leader that begins to
+//! write hands the next group to its first member, instead of serving others while
+//! its own caller waits.
 //!
 //! To sleep and be woken takes about as long as to write a group that need not reach
 //! the disk. So where that is all a leader waits for, and nobody but the two has
@@ -32,7 +40,7 @@ use tandem_base::sync::atomic::{AtomicU64, Ordering};
 use tandem_base::sync::{Condvar, EXPLORED, Mutex, MutexGuard, thread};
 
 /// What is done with a group. Never two at once in [`decide`](Self::decide) and
-/// [`seal`](Self::seal), nor in [`write`](Self::write).
+/// [`seal`](Self::seal), nor in [`write`](Self::write), nor in [`sync`](Self::sync).
 pub(super) trait Stages {
     type Request;
     type Answer;
@@ -46,27 +54,31 @@ pub(super) trait Stages {
     /// the next one is decided.
     fn seal(&self, group: &mut Self::Group);
 
-    /// Whether to write the group takes no longer than to wake a thread.
+    /// Whether to write and to sync the group takes no longer than to wake a thread.
     fn is_brief(&self, group: &Self::Group) -> bool;
 
-    /// Writes the group and answers its requests in the order of arrival.
-    fn write(&self, group: Self::Group) -> Vec<Self::Answer>;
+    /// Writes the group.
+    fn write(&self, group: &mut Self::Group);
+
+    /// Syncs what is written, these groups, and answers the requests of each in the
+    /// order of arrival.
+    fn sync(&self, groups: Vec<Self::Group>) -> Vec<Vec<Self::Answer>>;
 
     /// Answers every member of a group in which something panicked.
     fn failure(&self) -> Self::Answer;
 }
 
 pub(super) struct Pipeline<S: Stages> {
-    queue: Mutex<Queue<S::Request, S::Answer>>,
+    queue: Mutex<Queue<S>>,
     /// Something happened that a leader waits for.
     leader: Condvar,
-    /// How many groups have been written.
+    /// How many groups have left the stage in which they are written.
     written: AtomicU64,
     max_group: usize,
 }
 
-struct Queue<Request, Answer> {
-    waiting: Vec<Member<Request, Answer>>,
+struct Queue<S: Stages> {
+    waiting: Vec<Member<S>>,
     /// Requests without an answer.
     under_way: usize,
     /// Somebody decides.
@@ -75,29 +87,49 @@ struct Queue<Request, Answer> {
     writing: bool,
     /// What is written is brief.
     brief: bool,
+    /// Written ahead, while another sync is under way.
+    ahead: Option<Written<S>>,
+    /// How many requests the sync that is under way answers.
+    syncing: usize,
     /// The one who decides sleeps.
     parked: bool,
+    /// As many have to arrive to wake it.
+    worth_waking: usize,
 }
 
-struct Member<Request, Answer> {
-    request: Request,
-    slot: Arc<Slot<Answer>>,
+struct Member<S: Stages> {
+    request: S::Request,
+    slot: Arc<Slot<S::Answer>>,
+}
+
+/// A group that only has to be synced.
+struct Written<S: Stages> {
+    /// Its answers, if something panicked.
+    group: Result<S::Group, Vec<S::Answer>>,
+    slots: Vec<Arc<Slot<S::Answer>>>,
 }
 
 struct Slot<Answer> {
-    turn: Mutex<Turn<Answer>>,
+    turn: Mutex<Option<Turn<Answer>>>,
     changed: Condvar,
 }
 
+/// What the thread that submitted a request does next.
 enum Turn<Answer> {
-    Waiting,
+    /// To lead the next group.
     Lead,
+    /// To sync what was written ahead.
+    Sync,
     Done(Answer),
 }
 
 /// How many have to arrive before a leader that waits for the disk is woken to
 /// decide them: each wake-up is a switch of threads.
 const WORTH_WAKING: usize = 4;
+
+/// A group is written ahead when it has one member for so many that wait for the sync
+/// which is under way.
+const AHEAD_PART: usize = 2;
 
 /// How often a leader looks whether a brief write is over before it sleeps. Each time
 /// it offers its processor to others; if nobody wants it, all take about 50 us.
@@ -111,7 +143,10 @@ impl<S: Stages> Pipeline<S> {
             led: false,
             writing: false,
             brief: false,
+            ahead: None,
+            syncing: 0,
             parked: false,
+            worth_waking: WORTH_WAKING,
         };
         let (queue, leader, written) = (Mutex::new(queue), Condvar::new(), AtomicU64::new(0));
         Self { queue, leader, written, max_group: max_group.max(1) }
@@ -119,23 +154,27 @@ impl<S: Stages> Pipeline<S> {
 
     /// Sends `request` through.
     pub(super) fn submit(&self, stages: &S, request: S::Request) -> S::Answer {
-        let slot = Arc::new(Slot { turn: Mutex::new(Turn::Waiting), changed: Condvar::new() });
+        let slot = Arc::new(Slot { turn: Mutex::new(None), changed: Condvar::new() });
         let leads = {
             let mut queue = self.lock();
             queue.waiting.push(Member { request, slot: slot.clone() });
             queue.under_way += 1;
-            if queue.parked && queue.waiting.len() >= WORTH_WAKING {
+            if queue.parked && queue.waiting.len() >= queue.worth_waking {
                 queue.parked = false;
                 self.leader.notify_all();
             }
             !std::mem::replace(&mut queue.led, true)
         };
-        if !leads && let Some(answer) = slot.wait() {
-            return answer;
+        if leads {
+            self.lead(stages);
         }
-        self.lead(stages);
-        // The leader is in its own group, so its answer is there.
-        slot.wait().unwrap_or_else(|| stages.failure())
+        loop {
+            match slot.wait() {
+                Turn::Lead => self.lead(stages),
+                Turn::Sync => self.sync_what_is_ahead(stages),
+                Turn::Done(answer) => return answer,
+            }
+        }
     }
 
     /// How many requests have no answer yet.
@@ -143,13 +182,14 @@ impl<S: Stages> Pipeline<S> {
         self.lock().under_way
     }
 
-    /// Whether a group is forming: whoever leads it sleeps until the one before is
-    /// written, and what arrives until then joins it.
+    /// Whether a group is forming: whoever leads it sleeps until it can be written, and
+    /// what arrives until then joins it.
     pub(super) fn is_forming(&self) -> bool {
         self.lock().parked
     }
 
-    /// Takes one group through both stages and answers its members.
+    /// Takes one group, with the caller in it, as far as it gets without waiting for a
+    /// sync of others.
     fn lead(&self, stages: &S) {
         let mut group = S::Group::default();
         let mut slots = Vec::new();
@@ -170,7 +210,8 @@ impl<S: Stages> Pipeline<S> {
                 whole &= contained(|| stages.decide(&mut group, requests)).is_some();
                 queue = self.lock();
             }
-            if !queue.writing {
+            let missing = queue.missing(slots.len());
+            if missing == Some(0) {
                 break;
             }
             if queue.brief && queue.under_way <= 2 && !std::mem::replace(&mut awake, true) {
@@ -181,7 +222,8 @@ impl<S: Stages> Pipeline<S> {
                 continue;
             }
             let full = slots.len() == self.max_group;
-            queue.parked = !full && queue.waiting.len() < WORTH_WAKING;
+            queue.worth_waking = missing.map_or(WORTH_WAKING, |missing| missing.min(WORTH_WAKING));
+            queue.parked = !full && queue.waiting.len() < queue.worth_waking;
             if full || queue.parked {
                 queue = self.leader.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
@@ -202,23 +244,93 @@ impl<S: Stages> Pipeline<S> {
         if let Some(next) = next {
             next.set(Turn::Lead);
         }
-        let answers = if whole { contained(|| stages.write(group)) } else { None };
+        whole = whole && contained(|| stages.write(&mut group)).is_some();
         // Before anybody else may write: the next group was decided on top of
         // one that is not there.
-        let answers = answers.unwrap_or_else(|| slots.iter().map(|_| stages.failure()).collect());
+        let group = match whole {
+            true => Ok(group),
+            false => Err(slots.iter().map(|_| stages.failure()).collect()),
+        };
+        let written = Written { group, slots };
+
+        let mut queue = self.lock();
+        if queue.syncing > 0 {
+            queue.ahead = Some(written);
+            self.leave_write(&mut queue);
+            return;
+        }
+        let ahead = queue.ahead.take();
+        let groups: Vec<_> = ahead.into_iter().chain([written]).collect();
+        queue.syncing = groups.iter().map(|group| group.slots.len()).sum();
+        // What is brief is over before another could have been written meanwhile.
+        if !brief {
+            self.leave_write(&mut queue);
+        }
+        drop(queue);
+        self.sync(stages, groups, brief);
+    }
+
+    /// Syncs the group that was written ahead, unless another has taken it along.
+    fn sync_what_is_ahead(&self, stages: &S) {
+        let mut queue = self.lock();
+        if queue.syncing > 0 {
+            return;
+        }
+        let Some(ahead) = queue.ahead.take() else { return };
+        queue.syncing = ahead.slots.len();
+        self.leader.notify_all();
+        drop(queue);
+        self.sync(stages, vec![ahead], false);
+    }
+
+    /// Syncs these groups, as `syncing` says already, and answers their members.
+    fn sync(&self, stages: &S, groups: Vec<Written<S>>, is_in_write: bool) {
+        let members = groups.iter().map(|group| group.slots.len()).sum::<usize>();
+        let (mut whole, mut places) = (Vec::new(), Vec::new());
+        for Written { group, slots } in groups {
+            let failed = group.map(|group| whole.push(group)).err();
+            places.push((slots, failed));
+        }
+        let synced = if whole.is_empty() { None } else { contained(|| stages.sync(whole)) };
+        let mut synced = synced.unwrap_or_default().into_iter();
+        // Before anybody else may sync: what is written was decided on top of one that
+        // may be lost.
+        let answers: Vec<_> = places
+            .into_iter()
+            .flat_map(|(slots, failed)| {
+                let answers = failed.or_else(|| synced.next()).unwrap_or_default();
+                let missing = (answers.len()..slots.len()).map(|_| stages.failure());
+                let answers: Vec<_> = answers.into_iter().chain(missing).collect();
+                slots.into_iter().zip(answers)
+            })
+            .collect();
         {
             let mut queue = self.lock();
-            queue.writing = false;
-            queue.brief = false;
+            queue.syncing = 0;
+            queue.under_way -= members;
+            // Whoever is about to write, or does, takes along what was written ahead.
+            let taken_along = queue.parked || queue.writing;
+            if !taken_along && let Some(ahead) = &queue.ahead {
+                ahead.slots[0].set(Turn::Sync);
+            }
+            if is_in_write {
+                self.leave_write(&mut queue);
+            }
             queue.parked = false;
-            queue.under_way -= slots.len();
-            self.written.fetch_add(1, Ordering::Release);
             self.leader.notify_all();
         }
-        let mut answers = answers.into_iter();
-        for slot in slots {
-            slot.set(Turn::Done(answers.next().unwrap_or_else(|| stages.failure())));
+        for (slot, answer) in answers {
+            slot.set(Turn::Done(answer));
         }
+    }
+
+    /// From now on the next group may be written.
+    fn leave_write(&self, queue: &mut Queue<S>) {
+        queue.writing = false;
+        queue.brief = false;
+        queue.parked = false;
+        self.written.fetch_add(1, Ordering::Release);
+        self.leader.notify_all();
     }
 
     /// Returns when more than so many groups are written, or after a moment.
@@ -231,8 +343,19 @@ impl<S: Stages> Pipeline<S> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue<S::Request, S::Answer>> {
+    fn lock(&self) -> MutexGuard<'_, Queue<S>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Stages> Queue<S> {
+    /// How many have to arrive before a group of so many members is written; `None`:
+    /// it has to wait for something else.
+    fn missing(&self, members: usize) -> Option<usize> {
+        if self.writing || self.ahead.is_some() && self.syncing > 0 {
+            return None;
+        }
+        Some(self.syncing.div_ceil(AHEAD_PART).saturating_sub(members))
     }
 }
 
@@ -243,20 +366,16 @@ fn contained<T>(stage: impl FnOnce() -> T) -> Option<T> {
 
 impl<Answer> Slot<Answer> {
     fn set(&self, turn: Turn<Answer>) {
-        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = turn;
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some(turn);
         self.changed.notify_one();
     }
 
-    /// The answer, or `None` when it is this member's turn to lead.
-    fn wait(&self) -> Option<Answer> {
+    fn wait(&self) -> Turn<Answer> {
         let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            match std::mem::replace(&mut *turn, Turn::Waiting) {
-                Turn::Waiting => {
-                    turn = self.changed.wait(turn).unwrap_or_else(PoisonError::into_inner);
-                }
-                Turn::Lead => return None,
-                Turn::Done(answer) => return Some(answer),
+            match turn.take() {
+                Some(turn) => return turn,
+                None => turn = self.changed.wait(turn).unwrap_or_else(PoisonError::into_inner),
             }
         }
     }
@@ -269,13 +388,15 @@ mod tests {
     use super::*;
 
     /// Numbers requests when they are decided and answers with the number;
-    /// writes must come in that order.
+    /// writes and syncs must come in that order.
     #[derive(Default)]
     struct Numbered {
         deciding: AtomicBool,
         writing: AtomicBool,
+        syncing: AtomicBool,
         decided: AtomicU64,
         written: AtomicU64,
+        synced: AtomicU64,
         panic_on: u64,
     }
 
@@ -300,16 +421,26 @@ mod tests {
             group.len() % 2 == 0
         }
 
-        fn write(&self, group: Self::Group) -> Vec<Self::Answer> {
+        fn write(&self, group: &mut Self::Group) {
             assert!(!self.writing.swap(true, Ordering::SeqCst), "one group is written at a time");
-            let panics = group.iter().any(|(request, _)| *request == self.panic_on);
-            for (_, number) in &group {
+            for (_, number) in group {
                 let written = self.written.fetch_add(1, Ordering::SeqCst);
                 assert_eq!(*number, written, "groups are written as they were decided");
             }
             self.writing.store(false, Ordering::SeqCst);
+        }
+
+        fn sync(&self, groups: Vec<Self::Group>) -> Vec<Vec<Self::Answer>> {
+            assert!(!self.syncing.swap(true, Ordering::SeqCst), "one sync at a time");
+            assert!((1..=2).contains(&groups.len()));
+            let panics = groups.iter().flatten().any(|(request, _)| *request == self.panic_on);
+            for (_, number) in groups.iter().flatten() {
+                let synced = self.synced.fetch_add(1, Ordering::SeqCst);
+                assert_eq!(*number, synced, "groups are synced as they were written");
+            }
+            self.syncing.store(false, Ordering::SeqCst);
             assert!(!panics, "on purpose");
-            group.into_iter().map(Some).collect()
+            groups.into_iter().map(|group| group.into_iter().map(Some).collect()).collect()
         }
 
         fn failure(&self) -> Self::Answer {
@@ -318,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn every_request_is_answered_once_and_groups_are_written_in_order() {
+    fn every_request_is_answered_once_and_groups_are_written_and_synced_in_order() {
         let (pipeline, stages) = (Pipeline::new(7), Numbered::default());
         std::thread::scope(|scope| {
             for thread in 1..=8u64 {
@@ -332,7 +463,7 @@ mod tests {
                 });
             }
         });
-        assert_eq!(stages.written.load(Ordering::SeqCst), 4_000);
+        assert_eq!(stages.synced.load(Ordering::SeqCst), 4_000);
     }
 
     #[test]
@@ -343,11 +474,28 @@ mod tests {
         assert_eq!(pipeline.submit(&stages, 2), Some((2, 1)));
     }
 
-    /// Panics where it is told to, and counts the groups that are written.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    enum Stage {
+        Decide,
+        Seal,
+        Write,
+        Sync,
+    }
+
+    /// Panics in one stage, remembers the stages that a group came to, and which were
+    /// still taken when a panic was reported.
     struct Failing {
-        in_decide: bool,
-        in_seal: bool,
-        written: AtomicU64,
+        panics_in: Option<Stage>,
+        came_to: Mutex<Vec<Stage>>,
+        pipeline: std::sync::OnceLock<Arc<Pipeline<Self>>>,
+        taken: Mutex<Option<(bool, bool)>>,
+    }
+
+    impl Failing {
+        fn comes_to(&self, stage: Stage) {
+            self.came_to.lock().unwrap().push(stage);
+            assert!(self.panics_in != Some(stage), "on purpose");
+        }
     }
 
     impl Stages for Failing {
@@ -357,88 +505,76 @@ mod tests {
 
         fn decide(&self, group: &mut usize, requests: Vec<()>) {
             *group += requests.len();
-            assert!(!self.in_decide, "on purpose");
+            self.comes_to(Stage::Decide);
         }
 
         fn seal(&self, _: &mut usize) {
-            assert!(!self.in_seal, "on purpose");
+            self.comes_to(Stage::Seal);
         }
 
         fn is_brief(&self, _: &usize) -> bool {
             false
         }
 
-        fn write(&self, group: usize) -> Vec<bool> {
-            self.written.fetch_add(1, Ordering::SeqCst);
-            vec![true; group]
+        fn write(&self, _: &mut usize) {
+            self.comes_to(Stage::Write);
+        }
+
+        fn sync(&self, groups: Vec<usize>) -> Vec<Vec<bool>> {
+            self.comes_to(Stage::Sync);
+            groups.into_iter().map(|group| vec![true; group]).collect()
         }
 
         fn failure(&self) -> bool {
+            let queue = self.pipeline.get().expect("set").lock();
+            *self.taken.lock().unwrap() = Some((queue.writing, queue.syncing > 0));
             false
         }
     }
 
     #[test]
-    fn g1_a_group_in_which_something_panicked_is_not_written() {
-        for (in_decide, in_seal) in [(false, false), (true, false), (false, true)] {
-            let stages = Failing { in_decide, in_seal, written: AtomicU64::new(0) };
-            let pipeline = Pipeline::new(8);
-            let whole = !in_decide && !in_seal;
-            assert_eq!(pipeline.submit(&stages, ()), whole);
-            assert_eq!(stages.written.load(Ordering::SeqCst), u64::from(whole));
+    fn g1_a_group_in_which_something_panicked_comes_no_further() {
+        use Stage::{Decide, Seal, Sync, Write};
+
+        // While it is reported nobody else may write, or sync, what was decided on top.
+        for (panics_in, came_to, taken) in [
+            (None, &[Decide, Seal, Write, Sync][..], None),
+            (Some(Decide), &[Decide, Seal], Some((true, false))),
+            (Some(Seal), &[Decide, Seal], Some((true, false))),
+            (Some(Write), &[Decide, Seal, Write], Some((true, false))),
+            (Some(Sync), &[Decide, Seal, Write, Sync], Some((false, true))),
+        ] {
+            let stages = Failing {
+                panics_in,
+                came_to: Mutex::default(),
+                pipeline: std::sync::OnceLock::new(),
+                taken: Mutex::default(),
+            };
+            let pipeline = Arc::new(Pipeline::new(8));
+            assert!(stages.pipeline.set(pipeline.clone()).is_ok());
+            assert_eq!(pipeline.submit(&stages, ()), panics_in.is_none());
+            assert_eq!(*stages.came_to.lock().unwrap(), came_to);
+            assert_eq!(*stages.taken.lock().unwrap(), taken, "{panics_in:?}");
             assert_eq!(pipeline.under_way(), 0, "its members are answered all the same");
         }
     }
 
-    /// Panics in every write, and looks whether anybody else could write when
-    /// that is reported.
-    #[derive(Default)]
-    struct Reported {
-        pipeline: std::sync::OnceLock<Arc<Pipeline<Self>>>,
-    }
-
-    impl Stages for Reported {
-        type Request = ();
-        type Answer = bool;
-        type Group = ();
-
-        fn decide(&self, (): &mut (), _: Vec<()>) {}
-
-        fn seal(&self, (): &mut ()) {}
-
-        fn is_brief(&self, (): &()) -> bool {
-            false
-        }
-
-        fn write(&self, (): ()) -> Vec<bool> {
-            panic!("on purpose")
-        }
-
-        fn failure(&self) -> bool {
-            self.pipeline.get().is_some_and(|pipeline| pipeline.lock().writing)
-        }
-    }
-
-    #[test]
-    fn g1_a_panic_is_reported_before_the_group_on_top_of_it_is_written() {
-        let (pipeline, stages) = (Arc::new(Pipeline::new(8)), Reported::default());
-        assert!(stages.pipeline.set(pipeline.clone()).is_ok());
-        assert!(pipeline.submit(&stages, ()), "the next group could have been written already");
-    }
-
-    /// Writes nothing until it is told to, and remembers how large groups were.
+    /// Does nothing until it is told to, and remembers how large groups were.
     #[derive(Default)]
     struct Slow {
+        brief: bool,
         decided: AtomicU64,
         groups: Mutex<Vec<usize>>,
+        syncs: Mutex<Vec<Vec<usize>>>,
         gate: Mutex<Gate>,
         changed: Condvar,
     }
 
     #[derive(Default)]
     struct Gate {
-        writes_go_on: bool,
         decisions_wait: bool,
+        writes_wait: bool,
+        syncs_wait: bool,
     }
 
     impl Slow {
@@ -469,15 +605,19 @@ mod tests {
 
         fn seal(&self, _: &mut Vec<u64>) {}
 
-        // Not as brief as it says: whoever waits for it sleeps in the end.
         fn is_brief(&self, _: &Vec<u64>) -> bool {
-            true
+            self.brief
         }
 
-        fn write(&self, group: Vec<u64>) -> Vec<Option<u64>> {
+        fn write(&self, group: &mut Vec<u64>) {
             self.groups.lock().unwrap().push(group.len());
-            self.wait_while(|gate| !gate.writes_go_on);
-            group.into_iter().map(Some).collect()
+            self.wait_while(|gate| gate.writes_wait);
+        }
+
+        fn sync(&self, groups: Vec<Vec<u64>>) -> Vec<Vec<Option<u64>>> {
+            self.syncs.lock().unwrap().push(groups.iter().map(Vec::len).collect());
+            self.wait_while(|gate| gate.syncs_wait);
+            groups.into_iter().map(|group| group.into_iter().map(Some).collect()).collect()
         }
 
         fn failure(&self) -> Option<u64> {
@@ -485,11 +625,20 @@ mod tests {
         }
     }
 
+    fn until(there: impl Fn() -> bool) {
+        while !there() {
+            std::thread::yield_now();
+        }
+    }
+
     /// What is decided, waits, and whether the leader sleeps, after each of
     /// `arrivals` while the first group is being written; then the sizes of all
     /// groups.
     fn while_writing(max_group: usize, arrivals: u64) -> (Vec<(u64, u64, bool)>, Vec<usize>) {
-        let (pipeline, slow) = (&Pipeline::new(max_group), &Slow::default());
+        // Not as brief as it says: whoever waits for it sleeps in the end.
+        let (pipeline, slow) =
+            (&Pipeline::new(max_group), &Slow { brief: true, ..Slow::default() });
+        slow.set(|gate| gate.writes_wait = true);
         let state = || {
             let queue = pipeline.lock();
             (slow.decided.load(Ordering::SeqCst), queue.waiting.len() as u64, queue.parked)
@@ -500,23 +649,19 @@ mod tests {
                 scope.spawn(move || assert_eq!(pipeline.submit(slow, request), Some(request)));
             };
             submit(0);
-            while slow.groups.lock().unwrap().is_empty() {
-                std::thread::yield_now();
-            }
+            until(|| !slow.groups.lock().unwrap().is_empty());
             for request in 1..=arrivals {
                 submit(request);
                 // It has arrived, and whoever was woken for it sleeps again.
-                let settled = |(decided, waiting, parked): (u64, u64, bool)| {
+                until(|| {
+                    let (decided, waiting, parked) = state();
                     let full = decided > max_group as u64;
                     decided + waiting == request + 1 && (parked || full)
-                };
-                while !settled(state()) {
-                    std::thread::yield_now();
-                }
+                });
                 states.push(state());
                 under_way.push(pipeline.under_way() as u64);
             }
-            slow.set(|gate| gate.writes_go_on = true);
+            slow.set(|gate| gate.writes_wait = false);
         });
         // Looked at now: a failure before would leave the writer waiting.
         assert!(under_way.into_iter().eq(2..=arrivals + 1), "each until it is answered");
@@ -545,28 +690,24 @@ mod tests {
     fn what_arrives_while_a_leader_decides_is_decided_next_if_it_is_worth_it() {
         for (arrivals, expected) in [(3, (2, 3)), (4, (6, 0)), (5, (7, 0))] {
             let (pipeline, slow) = (&Pipeline::new(8), &Slow::default());
+            slow.set(|gate| gate.writes_wait = true);
             let decided = || slow.decided.load(Ordering::SeqCst);
-            let until = |there: &dyn Fn() -> bool| {
-                while !there() {
-                    std::thread::yield_now();
-                }
-            };
             let found = std::thread::scope(|scope| {
                 let submit = |request| {
                     scope.spawn(move || assert_eq!(pipeline.submit(slow, request), Some(request)));
                 };
                 submit(0);
-                until(&|| !slow.groups.lock().unwrap().is_empty());
+                until(|| !slow.groups.lock().unwrap().is_empty());
                 slow.set(|gate| gate.decisions_wait = true);
                 submit(1);
-                until(&|| decided() == 2);
+                until(|| decided() == 2);
                 (2..2 + arrivals).for_each(submit);
-                until(&|| pipeline.lock().waiting.len() as u64 == arrivals);
+                until(|| pipeline.lock().waiting.len() as u64 == arrivals);
                 slow.set(|gate| gate.decisions_wait = false);
                 // It sleeps until the first group is written, or more arrive.
-                until(&|| pipeline.lock().parked);
+                until(|| pipeline.lock().parked);
                 let found = (decided(), pipeline.lock().waiting.len());
-                slow.set(|gate| gate.writes_go_on = true);
+                slow.set(|gate| gate.writes_wait = false);
                 found
             });
             assert_eq!(found, expected, "{arrivals}");
@@ -578,5 +719,45 @@ mod tests {
         let (states, groups) = while_writing(3, 7);
         assert_eq!(states[3..], [(2, 3, true), (4, 2, false), (4, 3, false), (4, 4, false)]);
         assert_eq!(groups, [1, 3, 3, 1]);
+    }
+
+    /// Lets the first group be synced until so many more requests have come as far as
+    /// they get, one after the other; then the sizes of the groups that each sync was for.
+    fn while_syncing(members: u64, arrivals: u64) -> Vec<Vec<usize>> {
+        let (pipeline, slow) = (&Pipeline::new(64), &Slow::default());
+        // Members beyond the first come while it is written alone.
+        slow.set(|gate| gate.writes_wait = true);
+        std::thread::scope(|scope| {
+            let submit = |request| {
+                scope.spawn(move || assert_eq!(pipeline.submit(slow, request), Some(request)));
+            };
+            submit(0);
+            until(|| !slow.groups.lock().unwrap().is_empty());
+            (1..members).for_each(submit);
+            until(|| pipeline.lock().under_way as u64 == members);
+            slow.set(|gate| (gate.writes_wait, gate.syncs_wait) = (false, true));
+            until(|| !slow.syncs.lock().unwrap().is_empty());
+            for request in 0..arrivals {
+                submit(members + request);
+                until(|| {
+                    let queue = pipeline.lock();
+                    let all = members + request + 1;
+                    let asleep = queue.parked || !queue.led && queue.ahead.is_some();
+                    queue.under_way as u64 == all && asleep && !queue.writing
+                });
+            }
+            slow.set(|gate| gate.syncs_wait = false);
+        });
+        assert_eq!(pipeline.under_way(), 0, "all are answered");
+        slow.syncs.lock().unwrap().clone()
+    }
+
+    #[test]
+    fn one_group_is_written_ahead_of_a_sync_and_the_next_sync_is_for_all_that_is_written() {
+        // What was written ahead alone is synced by its own first member.
+        assert_eq!(while_syncing(1, 1), [[1], [1]]);
+        // The second forms the next group, whose leader takes the first along.
+        assert_eq!(while_syncing(1, 2), [vec![1], vec![1, 1]]);
+        assert_eq!(while_syncing(1, 5), [vec![1], vec![1, 4]]);
     }
 }

@@ -1,7 +1,7 @@
 //! The commit section: what one group of commits builds on and produces.
 //!
 //! ```text
-//! published view ── group being written ── this group's earlier members
+//! published view ── groups on their way ── this group's earlier members
 //!      base               before                    pending
 //! ```
 //! A [`Section`] is one group while it is decided, a [`Decided`] group is on its
@@ -38,7 +38,8 @@ struct Revisions {
 pub(super) struct Section {
     number: u64,
     base: Arc<View>,
-    before: Option<Arc<Decided>>,
+    /// Oldest first.
+    before: Vec<Arc<Decided>>,
     start: Revisions,
     now: Revisions,
     /// Revisions up to this one are not given out (again).
@@ -66,14 +67,10 @@ pub(super) struct Outcome {
 }
 
 impl Section {
-    /// A group on top of `base` and of `before`, which may be in it already.
-    pub(super) fn new(
-        number: u64,
-        base: Arc<View>,
-        before: Option<Arc<Decided>>,
-        used: u64,
-    ) -> Self {
-        let start = match &before {
+    /// A group on top of `base` and of the groups `before`, of which the oldest may be in
+    /// it already.
+    pub(super) fn new(number: u64, base: Arc<View>, before: Vec<Arc<Decided>>, used: u64) -> Self {
+        let start = match before.last() {
             Some(before) => before.now,
             None => Revisions { last: base.revision(), schema: base.schema_revision() },
         };
@@ -203,7 +200,7 @@ impl Deciding<'_> {
 impl Read for Deciding<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
         let Section { pending, before, base, .. } = &*self.section;
-        let before = || before.as_ref().and_then(|before| before.pending.get(key));
+        let before = || before.iter().rev().find_map(|before| before.pending.get(key));
         match pending.get(key).or_else(before) {
             Some(value) => Ok(value.clone()),
             None => base.get(key),
@@ -213,7 +210,7 @@ impl Read for Deciding<'_> {
     fn scan(&self, range: &KeyRange, direction: Direction) -> Entries<'_> {
         let Section { pending, before, base, .. } = &*self.section;
         let mut entries = base.scan(range, direction);
-        if let Some(before) = before {
+        for before in before {
             entries = overlaid(entries, &before.pending, range, direction);
         }
         overlaid(entries, pending, range, direction)
@@ -316,23 +313,24 @@ mod tests {
         vec![keyspace::ROW, n as u8].into()
     }
 
-    /// Of 27 keys, each in one of three states in the published view, in the
-    /// group before and in this group: missing or untouched, written, and (but
+    /// Of 81 keys, each in one of three states in the published view, in the two
+    /// groups before and in this group: missing or untouched, written, and (but
     /// in the view) removed.
     fn states() -> (Section, Rows) {
         let storage = MemoryStorage::new();
         let mut batch = WriteBatch::new();
-        let (mut before, mut pending, mut rows) = (Pending::new(), Pending::new(), Rows::new());
-        for n in 0..27 {
+        let mut layers = [Pending::new(), Pending::new(), Pending::new()];
+        let mut rows = Rows::new();
+        for n in 0..81 {
             let mut value = None;
             if n % 3 > 0 {
                 value = Some(Bytes::from_static(b"base"));
                 batch.put(key(n), "base");
             }
-            for (layer, change, text) in
-                [(&mut before, n / 3 % 3, "before"), (&mut pending, n / 9, "pending")]
+            for (layer, (change, text)) in
+                layers.iter_mut().zip([(n / 3, "first"), (n / 9, "before"), (n / 27, "pending")])
             {
-                let change = match change {
+                let change = match change % 3 {
                     0 => continue,
                     1 => Some(Bytes::from(text)),
                     _ => None,
@@ -345,23 +343,26 @@ mod tests {
         storage.write(batch, Durability::Sync).expect("in memory");
         let view = Arc::new(View::new(1, 1, storage.snapshot().expect("in memory")));
         let revisions = Revisions { last: 2, schema: 5 };
-        let before = Decided { number: 1, start: revisions, now: revisions, pending: before };
-        let mut section = Section::new(2, view, Some(Arc::new(before)), 0);
+        let [first, before, pending] = layers;
+        let before = [(1, first), (2, before)].map(|(number, pending)| {
+            Arc::new(Decided { number, start: revisions, now: revisions, pending })
+        });
+        let mut section = Section::new(3, view, before.into(), 0);
         section.pending = pending;
         (section, rows)
     }
 
     #[test]
-    fn g1_a_member_builds_on_the_view_the_group_before_and_the_members_before_it() {
+    fn g1_a_member_builds_on_the_view_the_groups_before_and_the_members_before_it() {
         let (mut section, rows) = states();
         let mut recent = RecentCommits::new(0, usize::MAX, Seeded::fixed());
         let state = section.deciding(&mut recent);
-        for n in 0..27 {
+        for n in 0..81 {
             let row = rows.iter().find(|(at, _)| *at == key(n)).map(|(_, value)| value.clone());
             assert_eq!(state.get(&key(n)).unwrap(), row, "{n}");
         }
         assert_eq!((state.revision(), state.schema_revision()), (2, 5));
-        for (start, end) in [(0, 27), (4, 20), (9, 10), (13, 13), (20, 5)] {
+        for (start, end) in [(0, 81), (4, 60), (9, 10), (13, 13), (20, 5)] {
             let range = KeyRange::new(key(start), key(end));
             let mut expected: Rows =
                 rows.iter().filter(|(key, _)| range.contains(key)).cloned().collect();

@@ -1,7 +1,12 @@
 //! What happens to a group: validate, derive and append each member, then one
-//! write with one sync, then publish.
+//! write, then one sync, shared with a group that was written ahead, then publish.
+//!
+//! The engine shows what is written before it is synced. Nobody else may see it yet:
+//! what is published is the engine's state right after the group's own write, and it is
+//! published after the sync.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tandem_base::{Code, Error, Result};
@@ -60,6 +65,16 @@ pub(super) struct Group {
     durability: Option<Durability>,
     section: Option<Section>,
     outcome: Option<Outcome>,
+    written: Option<Result<Written>>,
+}
+
+/// A group that the engine has.
+struct Written {
+    view: View,
+    /// What the cache has to learn.
+    cacheable: Vec<(Bytes, Option<Bytes>)>,
+    /// Revisions up to this one are reserved with it.
+    reserve: Option<u64>,
 }
 
 impl Stages for LocalCoordinator {
@@ -94,7 +109,7 @@ impl Stages for LocalCoordinator {
     fn seal(&self, group: &mut Group) {
         if let Some(section) = group.section.take() {
             let outcome = section.close();
-            self.sequencer().head = Some(outcome.decided.clone());
+            self.sequencer().unpublished.push_back(outcome.decided.clone());
             group.outcome = Some(outcome);
         }
     }
@@ -103,25 +118,19 @@ impl Stages for LocalCoordinator {
         group.durability != Some(Durability::Sync)
     }
 
-    fn write(&self, group: Group) -> Vec<(Decision, Spent)> {
-        let Group { mut decisions, durability, outcome, .. } = group;
-        let Some(outcome) = outcome else { return decisions };
-        let durable_revision = self.published().revision();
-        if let Err(error) = self.write_and_publish(&outcome, durability.unwrap_or_default()) {
-            // A first result that was kept before this group stands; one that
-            // was to be written with it, or with the failed group before it, is
-            // as lost as its commit.
-            let stands = |receipt: &Receipt| {
-                receipt.replayed.is_some() && receipt.revision <= durable_revision
-            };
-            for (decision, _) in &mut decisions {
-                if matches!(decision, Decision::Done(Ok(receipt)) if !stands(receipt)) {
-                    *decision = Decision::Done(Err(error.clone()));
-                }
-            }
-        }
-        self.finish(outcome.decided.number);
-        decisions
+    fn write(&self, group: &mut Group) {
+        let Some(outcome) = &group.outcome else { return };
+        let durability = group.durability.get_or_insert_default();
+        group.written = self.write_outcome(outcome, durability).transpose();
+    }
+
+    fn sync(&self, groups: Vec<Group>) -> Vec<Vec<(Decision, Spent)>> {
+        // Left behind by whatever panics here.
+        let lost = self.lost.swap(true, Ordering::AcqRel);
+        let synced = if lost { self.answer_lost() } else { self.sync_storage(&groups) };
+        let answers = groups.into_iter().map(|group| self.publish_group(group, &synced)).collect();
+        self.lost.store(synced.is_err(), Ordering::Release);
+        answers
     }
 
     fn failure(&self) -> (Decision, Spent) {
@@ -137,62 +146,113 @@ impl LocalCoordinator {
     fn begin(&self, sequencer: &mut Sequencer) -> Section {
         sequencer.begun += 1;
         let finished = *self.finished();
-        sequencer.head.take_if(|head| head.number <= finished);
+        sequencer.let_go_of(finished);
         // In this order: a transaction that begins meanwhile has this view or a
         // newer one.
         let base = self.published();
         let oldest = self.registry.oldest_revision().unwrap_or(base.revision());
         sequencer.recent.trim(oldest.min(base.revision()));
-        Section::new(sequencer.begun, base, sequencer.head.clone(), self.used)
+        let before = sequencer.unpublished.iter().cloned().collect();
+        Section::new(sequencer.begun, base, before, self.used)
     }
 
-    fn write_and_publish(&self, outcome: &Outcome, durability: Durability) -> Result<()> {
+    /// Hands the group's batch to the engine; `None` if there is nothing to write.
+    /// `durability` is raised if the group has to be synced for another reason.
+    fn write_outcome(
+        &self,
+        outcome: &Outcome,
+        durability: &mut Durability,
+    ) -> Result<Option<Written>> {
         if let Some(error) = self.poison() {
             return Err(error.clone());
         }
         let mut batch = outcome.batch();
         if batch.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let (revision, schema_revision) = outcome.revisions();
-        let reserve = durability == Durability::Buffered
+        let reserve = (*durability == Durability::Buffered
             && !outcome.commits.is_empty()
-            && revision > self.reserved.load(Ordering::Relaxed);
-        let durability = if reserve {
-            batch.put(keyspace::RESERVED_REVISION, (revision + RESERVE).to_be_bytes().to_vec());
-            Durability::Sync
-        } else {
-            durability
-        };
+            && revision > self.reserved.load(Ordering::Relaxed))
+        .then_some(revision + RESERVE);
+        if let Some(until) = reserve {
+            batch.put(keyspace::RESERVED_REVISION, until.to_be_bytes().to_vec());
+            *durability = Durability::Sync;
+        }
         Statistics::add(&self.statistics.groups, 1);
         self.statistics.group_size.record(outcome.commits.len() as u64);
-        let written = self.cacheable(&batch);
-        let snapshot = self
-            .timed_write(batch, durability)
+        let cacheable = self.cacheable(&batch);
+        let begun = self.environment.clock.monotonic();
+        let written = self.storage.write(batch, Durability::Buffered);
+        self.statistics.write_time.record_duration(self.since(begun));
+        let snapshot = written
             .and_then(|()| self.storage.snapshot())
             .map_err(|cause| self.set_poison(|| store_failed(&cause)))?;
-        if reserve {
-            self.reserved.store(revision + RESERVE, Ordering::Relaxed);
-        }
-        if let Some(cache) = &self.cache {
-            written.into_iter().for_each(|(key, value)| cache.commit(revision, &key, value));
-        }
-        self.publish(View::new(revision, schema_revision, snapshot));
-        Statistics::add(&self.statistics.commits, outcome.commits.len() as u64);
-        self.listener.committed(&outcome.commits, outcome.log_bytes());
-        Ok(())
+        let view = View::new(revision, schema_revision, snapshot);
+        Ok(Some(Written { view, cacheable, reserve }))
     }
 
-    fn timed_write(&self, batch: WriteBatch, durability: Durability) -> Result<()> {
-        let clock = &*self.environment.clock;
-        let begun = clock.monotonic();
-        let written = self.storage.write(batch, durability);
-        let times = match durability {
-            Durability::Sync => &self.statistics.sync_time,
-            Durability::Buffered => &self.statistics.buffered_write_time,
-        };
-        times.record_duration(clock.monotonic().saturating_sub(begun));
-        written
+    /// Makes everything durable that is written, if one of these groups needs that.
+    fn sync_storage(&self, groups: &[Group]) -> Result<()> {
+        let is_written = |group: &Group| matches!(group.written, Some(Ok(_)));
+        let needs_sync = |group| is_written(group) && group.durability == Some(Durability::Sync);
+        if !groups.iter().any(needs_sync) {
+            return Ok(());
+        }
+        let begun = self.environment.clock.monotonic();
+        let synced = self.storage.write(WriteBatch::new(), Durability::Sync);
+        self.statistics.sync_time.record_duration(self.since(begun));
+        synced.map_err(|cause| self.set_poison(|| store_failed(&cause)))
+    }
+
+    /// What was written after a sync that failed was decided on top of what that lost.
+    fn answer_lost(&self) -> Result<()> {
+        Err(self
+            .set_poison(|| Error::new(Code::StoreFailed, "A sync failed; open the store again")))
+    }
+
+    fn since(&self, begun: Duration) -> Duration {
+        self.environment.clock.monotonic().saturating_sub(begun)
+    }
+
+    /// Publishes a group that is as durable as its members want, and answers them.
+    fn publish_group(&self, group: Group, synced: &Result<()>) -> Vec<(Decision, Spent)> {
+        let Group { mut decisions, outcome, written, .. } = group;
+        let Some(outcome) = outcome else { return decisions };
+        let durable_revision = self.published().revision();
+        match written.transpose().and_then(|written| synced.clone().map(|()| written)) {
+            Ok(None) => {}
+            Ok(Some(written)) => self.publish_written(written, &outcome),
+            Err(error) => {
+                // A first result that was kept before this group stands; one that
+                // was to be written with it, or with the failed group before it, is
+                // as lost as its commit.
+                let stands = |receipt: &Receipt| {
+                    receipt.replayed.is_some() && receipt.revision <= durable_revision
+                };
+                for (decision, _) in &mut decisions {
+                    if matches!(decision, Decision::Done(Ok(receipt)) if !stands(receipt)) {
+                        *decision = Decision::Done(Err(error.clone()));
+                    }
+                }
+            }
+        }
+        self.finish(outcome.decided.number);
+        decisions
+    }
+
+    fn publish_written(&self, written: Written, outcome: &Outcome) {
+        let Written { view, cacheable, reserve } = written;
+        if let Some(until) = reserve {
+            self.reserved.store(until, Ordering::Relaxed);
+        }
+        if let Some(cache) = &self.cache {
+            let revision = view.revision();
+            cacheable.into_iter().for_each(|(key, value)| cache.commit(revision, &key, value));
+        }
+        self.publish(view);
+        Statistics::add(&self.statistics.commits, outcome.commits.len() as u64);
+        self.listener.committed(&outcome.commits, outcome.log_bytes());
     }
 
     /// What the cache has to learn of a batch.

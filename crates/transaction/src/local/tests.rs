@@ -1,6 +1,7 @@
-//! One group on its way to the disk while the next is decided.
+//! Groups on their way to the disk while the next is decided.
 
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tandem_base::{Code, Environment, Error, Result};
@@ -8,7 +9,7 @@ use tandem_storage::{Durability, MemoryStorage, Snapshot, Storage, WriteBatch};
 
 use super::LocalCoordinator;
 use super::pipeline::Stages;
-use super::stages::{Decision, Group};
+use super::stages::{Decision, Group, Spent};
 use crate::commit::{Change, Commit};
 use crate::coordination::{CommitOptions, CommitRequest, Coordination, Receipt, Work};
 use crate::derive::{CommitListener, CommitState, ConflictCause, Derive, Derived, Stamp};
@@ -30,7 +31,13 @@ struct Gated {
 struct Gate {
     entered: u64,
     passes: u64,
-    fails: bool,
+    fails: Option<Fails>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fails {
+    Writes,
+    Syncs,
 }
 
 impl Gated {
@@ -46,7 +53,7 @@ impl Gated {
         }
     }
 
-    fn open(&self, fails: bool) {
+    fn open(&self, fails: Option<Fails>) {
         *self.gate.lock().unwrap() = Gate { entered: 0, passes: u64::MAX, fails };
         self.changed.notify_all();
     }
@@ -69,7 +76,11 @@ impl Storage for Gated {
             gate = self.changed.wait(gate).unwrap();
         }
         gate.passes -= 1;
-        if gate.fails {
+        let fails = match durability {
+            Durability::Buffered => Fails::Writes,
+            Durability::Sync => Fails::Syncs,
+        };
+        if gate.fails == Some(fails) {
             return Err(Error::new(Code::StorageError, "on purpose"));
         }
         drop(gate);
@@ -146,7 +157,9 @@ fn add() -> CommitRequest {
 
 /// Commits once, and once more while the first is being written; then the
 /// writes end. Meanwhile somebody asks for the newest view.
-fn two_groups(fails: bool) -> (LocalCoordinator, Arc<Announced>, Vec<Result<Receipt>>, u64) {
+fn two_groups(
+    fails: Option<Fails>,
+) -> (LocalCoordinator, Arc<Announced>, Vec<Result<Receipt>>, u64) {
     let (storage, announced) = (Gated::closed(), Arc::new(Announced::default()));
     let coordinator = coordinator(storage.clone(), announced.clone());
     let (results, seen) = std::thread::scope(|scope| {
@@ -181,76 +194,209 @@ fn two_groups(fails: bool) -> (LocalCoordinator, Arc<Announced>, Vec<Result<Rece
 
 #[test]
 fn a_group_is_decided_on_top_of_the_one_that_is_being_written() {
-    let (coordinator, announced, results, seen) = two_groups(false);
+    let (coordinator, announced, results, seen) = two_groups(None);
     let revisions: Vec<_> = results.into_iter().map(|result| result.unwrap().revision).collect();
     assert_eq!(revisions, [1, 2]);
     assert_eq!(coordinator.view().unwrap().get(&row()).unwrap().unwrap()[0], 2, "both added one");
     assert_eq!(*announced.0.lock().unwrap(), [1, 2]);
     assert_eq!(seen, 2, "a refreshed view has every commit that was under way");
-    assert!(coordinator.sequencer().head.is_none(), "what is published is let go of");
+    assert!(coordinator.sequencer().unpublished.is_empty(), "what is published is let go of");
 }
 
 #[test]
 fn g2_a_group_that_was_decided_on_top_of_a_failed_one_fails_too() {
-    let (coordinator, announced, results, _) = two_groups(true);
-    for result in results {
-        assert_eq!(result.unwrap_err().code(), Code::StoreFailed);
+    for fails in [Fails::Writes, Fails::Syncs] {
+        let (coordinator, announced, results, _) = two_groups(Some(fails));
+        for result in results {
+            assert_eq!(result.unwrap_err().code(), Code::StoreFailed, "{fails:?}");
+        }
+        assert_eq!(coordinator.view().unwrap().revision(), 0);
+        assert!(announced.0.lock().unwrap().is_empty());
+        assert_eq!(coordinator.commit(add()).unwrap_err().code(), Code::StoreFailed);
     }
-    assert_eq!(coordinator.view().unwrap().revision(), 0);
-    assert!(announced.0.lock().unwrap().is_empty());
-    assert_eq!(coordinator.commit(add()).unwrap_err().code(), Code::StoreFailed);
 }
+
+/// A store whose disk does not wait, until it is told otherwise.
+fn store(fails: Option<Fails>) -> (Arc<Gated>, LocalCoordinator) {
+    let storage = Gated::closed();
+    storage.open(fails);
+    let coordinator = coordinator(storage.clone(), Arc::default());
+    // Open for the whole test, so that a transaction that began at 0 is never too old.
+    let (clock, day) = (&*coordinator.environment().clock, Duration::from_secs(86_400));
+    let view = || coordinator.view().unwrap();
+    coordinator.registry().begin(clock, coordinator.limits(), day, day, view).unwrap();
+    (storage, coordinator)
+}
+
+/// A group of these, decided on top of all before.
+fn decided(coordinator: &LocalCoordinator, requests: Vec<CommitRequest>) -> Group {
+    let mut group = Group::default();
+    coordinator.decide(&mut group, requests);
+    coordinator.seal(&mut group);
+    group
+}
+
+/// The revisions of a group's commits, or why they failed.
+fn answers(decisions: Vec<(Decision, Spent)>) -> Vec<std::result::Result<u64, Code>> {
+    let answer = |(decision, _)| match decision {
+        Decision::Done(result) => {
+            result.map(|receipt: Receipt| receipt.revision).map_err(|error: Error| error.code())
+        }
+        Decision::Locked(..) => panic!("nothing is locked"),
+    };
+    decisions.into_iter().map(answer).collect()
+}
+
+fn sync(coordinator: &LocalCoordinator, groups: Vec<Group>) -> Vec<std::result::Result<u64, Code>> {
+    coordinator.sync(groups).into_iter().flat_map(answers).collect()
+}
+
+fn write_and_sync(
+    coordinator: &LocalCoordinator,
+    mut group: Group,
+) -> Vec<std::result::Result<u64, Code>> {
+    coordinator.write(&mut group);
+    sync(coordinator, vec![group])
+}
+
+/// To be answered with the first result under that name.
+fn named() -> CommitRequest {
+    let idempotency = Some((Bytes::from_static(b"k"), Bytes::new()));
+    CommitRequest { options: CommitOptions { idempotency, ..CommitOptions::default() }, ..add() }
+}
+
+fn buffered() -> CommitRequest {
+    let durability = Some(Durability::Buffered);
+    CommitRequest { options: CommitOptions { durability, idempotency: None }, ..add() }
+}
+
+const LOST: std::result::Result<u64, Code> = Err(Code::StoreFailed);
 
 #[test]
 fn g2_a_first_result_that_was_lost_with_its_group_is_not_replayed() {
-    let storage = Gated::closed();
-    storage.open(true);
-    let coordinator = coordinator(storage, Arc::default());
-    let named = || {
-        let idempotency = Some((Bytes::from_static(b"k"), Bytes::new()));
-        let options = CommitOptions { idempotency, ..CommitOptions::default() };
-        CommitRequest { options, ..add() }
-    };
-    let mut group = Group::default();
-    coordinator.decide(&mut group, vec![named(), named()]);
-    coordinator.seal(&mut group);
-    for decision in coordinator.write(group) {
-        let (Decision::Done(result), _) = decision else { panic!("nothing is locked") };
-        assert_eq!(result.unwrap_err().code(), Code::StoreFailed);
+    for fails in [Fails::Writes, Fails::Syncs] {
+        let (_, coordinator) = store(Some(fails));
+        let group = decided(&coordinator, vec![named(), named()]);
+        assert_eq!(write_and_sync(&coordinator, group), [LOST, LOST], "{fails:?}");
+    }
+    // Nor by a group that has nothing to write itself.
+    let (_, coordinator) = store(Some(Fails::Syncs));
+    let mut first = decided(&coordinator, vec![named()]);
+    coordinator.write(&mut first);
+    let mut second = decided(&coordinator, vec![named()]);
+    coordinator.write(&mut second);
+    assert_eq!(sync(&coordinator, vec![first]), [LOST]);
+    assert_eq!(sync(&coordinator, vec![second]), [LOST]);
+}
+
+#[test]
+fn g2_a_first_result_that_was_kept_stands_when_the_disk_fails_later() {
+    let (storage, coordinator) = store(None);
+    let group = decided(&coordinator, vec![named()]);
+    assert_eq!(write_and_sync(&coordinator, group), [Ok(1)]);
+    for fails in [Fails::Writes, Fails::Syncs] {
+        storage.open(Some(fails));
+        let group = decided(&coordinator, vec![named(), add()]);
+        // After the first failure nothing is decided any more.
+        let first = if coordinator.poison().is_some() { LOST } else { Ok(1) };
+        assert_eq!(write_and_sync(&coordinator, group), [first, LOST], "{fails:?}");
     }
 }
 
 #[test]
 fn g7_members_of_one_group_have_revisions_of_their_own() {
-    let storage = Gated::closed();
-    storage.open(false);
-    let coordinator = coordinator(storage, Arc::default());
-    let mut group = Group::default();
-    coordinator.decide(&mut group, vec![add(), add(), add()]);
-    coordinator.seal(&mut group);
-    let revision = |decision| match decision {
-        (Decision::Done(result), _) => result.unwrap().revision,
-        (Decision::Locked(..), _) => panic!("nothing is locked"),
-    };
-    let revisions: Vec<_> = coordinator.write(group).into_iter().map(revision).collect();
-    assert_eq!(revisions, [1, 2, 3]);
+    let (_, coordinator) = store(None);
+    let group = decided(&coordinator, vec![add(), add(), add()]);
+    assert_eq!(write_and_sync(&coordinator, group), [Ok(1), Ok(2), Ok(3)]);
 }
 
 #[test]
 fn g2_a_group_decided_on_a_failed_one_is_not_written_when_the_disk_recovers() {
-    let storage = Gated::closed();
-    storage.open(true);
-    let coordinator = coordinator(storage.clone(), Arc::default());
-    let (mut first, mut second) = (Group::default(), Group::default());
-    coordinator.decide(&mut first, vec![add()]);
-    coordinator.seal(&mut first);
-    coordinator.decide(&mut second, vec![add()]);
-    coordinator.seal(&mut second);
-    coordinator.write(first);
-    storage.open(false);
-    for decision in coordinator.write(second) {
-        let (Decision::Done(result), _) = decision else { panic!("nothing is locked") };
-        assert_eq!(result.unwrap_err().code(), Code::StoreFailed);
-    }
+    let (storage, coordinator) = store(Some(Fails::Writes));
+    let first = decided(&coordinator, vec![add()]);
+    let second = decided(&coordinator, vec![add()]);
+    assert_eq!(write_and_sync(&coordinator, first), [LOST]);
+    storage.open(None);
+    assert_eq!(write_and_sync(&coordinator, second), [LOST]);
     assert_eq!(storage.get(&row()).unwrap(), None, "nothing of it is there");
+}
+
+#[test]
+fn g2_what_is_written_is_not_published_before_it_is_synced() {
+    let (storage, coordinator) = store(None);
+    let mut groups = [1, 2].map(|_| decided(&coordinator, vec![add()]));
+    for (at, group) in groups.iter_mut().enumerate() {
+        coordinator.write(group);
+        assert_eq!(storage.get(&row()).unwrap().unwrap()[0], at as u8 + 1, "the engine has it");
+        assert_eq!(coordinator.view().unwrap().revision(), 0);
+        assert_eq!(coordinator.view().unwrap().get(&row()).unwrap(), None);
+    }
+    let [first, second] = groups;
+    assert_eq!(sync(&coordinator, vec![first]), [Ok(1)]);
+    let view = coordinator.view().unwrap();
+    assert_eq!(view.revision(), 1);
+    assert_eq!(view.get(&row()).unwrap().unwrap()[0], 1, "the state right after the first");
+    assert_eq!(sync(&coordinator, vec![second]), [Ok(2)]);
+    assert_eq!(coordinator.view().unwrap().get(&row()).unwrap().unwrap()[0], 2);
+}
+
+#[test]
+fn g2_one_sync_is_for_all_that_is_written_and_only_if_somebody_asked_for_it() {
+    let (_, coordinator) = store(None);
+    let syncs = || coordinator.statistics().timings().sync_time.count();
+    let [mut first, mut second] = [1, 2].map(|_| decided(&coordinator, vec![add()]));
+    coordinator.write(&mut first);
+    coordinator.write(&mut second);
+    assert_eq!(sync(&coordinator, vec![first, second]), [Ok(1), Ok(2)]);
+    assert_eq!(syncs(), 1);
+    // The first buffered commit reserves revisions, which is synced.
+    let reserving = decided(&coordinator, vec![buffered()]);
+    assert_eq!(write_and_sync(&coordinator, reserving), [Ok(3)]);
+    assert_eq!(syncs(), 2);
+    let (relaxed, durable) = (vec![buffered()], vec![buffered(), add()]);
+    let relaxed = decided(&coordinator, relaxed);
+    assert_eq!(write_and_sync(&coordinator, relaxed), [Ok(4)]);
+    assert_eq!(syncs(), 2);
+    let durable = decided(&coordinator, durable);
+    assert_eq!(write_and_sync(&coordinator, durable), [Ok(5), Ok(6)]);
+    assert_eq!(syncs(), 3);
+}
+
+/// What was decided, and written, on top of a group whose sync failed is lost with it,
+/// also if it needs no sync itself and although the engine has it.
+#[test]
+fn g2_a_group_written_ahead_of_a_sync_that_failed_is_not_published() {
+    for ahead in [add as fn() -> CommitRequest, buffered] {
+        let (storage, coordinator) = store(None);
+        // Reserves revisions, so that nothing else has to be synced for that.
+        let reserving = decided(&coordinator, vec![buffered()]);
+        assert_eq!(write_and_sync(&coordinator, reserving), [Ok(1)]);
+        let mut first = decided(&coordinator, vec![add()]);
+        coordinator.write(&mut first);
+        let mut second = decided(&coordinator, vec![ahead()]);
+        coordinator.write(&mut second);
+        storage.open(Some(Fails::Syncs));
+        assert_eq!(sync(&coordinator, vec![first]), [LOST]);
+        storage.open(None);
+        assert_eq!(sync(&coordinator, vec![second]), [LOST]);
+        assert_eq!(coordinator.view().unwrap().revision(), 1);
+    }
+}
+
+/// Nobody is told that a commit failed which is there: what was written before the
+/// write that failed is synced all the same.
+#[test]
+fn g2_a_write_that_fails_takes_nothing_with_it_that_was_written_before() {
+    let (storage, coordinator) = store(None);
+    let mut first = decided(&coordinator, vec![add()]);
+    coordinator.write(&mut first);
+    storage.open(Some(Fails::Writes));
+    let mut second = decided(&coordinator, vec![add()]);
+    coordinator.write(&mut second);
+    assert_eq!(sync(&coordinator, vec![first]), [Ok(1)]);
+    assert_eq!(sync(&coordinator, vec![second]), [LOST]);
+    assert_eq!(coordinator.view().unwrap().revision(), 1);
+    storage.open(None);
+    let third = decided(&coordinator, vec![add()]);
+    assert_eq!(write_and_sync(&coordinator, third), [LOST]);
 }

@@ -99,15 +99,11 @@ impl StoreFigures {
             "Time from a commit's request to its answer",
             &timings.commit_time,
         )?;
+        page.durations("tandem_write_seconds", "Time to write a group", &timings.write_time)?;
         page.durations(
             "tandem_sync_seconds",
-            "Time of a durable write of a group",
+            "Time to sync the groups that were written",
             &timings.sync_time,
-        )?;
-        page.durations(
-            "tandem_buffered_write_seconds",
-            "Time of a buffered write of a group",
-            &timings.buffered_write_time,
         )?;
         page.histogram(
             "tandem_commit_group_size",

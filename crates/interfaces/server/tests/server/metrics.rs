@@ -160,7 +160,7 @@ async fn writes_subscriptions_and_index_builds_are_counted() {
         "tandem_commits_total",
         "tandem_commit_groups_total",
         "tandem_commit_seconds_count",
-        "tandem_buffered_write_seconds_count",
+        "tandem_write_seconds_count",
         "tandem_revision",
         "tandem_received_bytes_total",
         "tandem_sent_bytes_total",

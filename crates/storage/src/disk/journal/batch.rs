@@ -6,9 +6,12 @@
 //!       | 04 keyspace:u64
 //! ```
 //!
-//! The checksum is xxh3-64 over the items' bytes.
+//! The checksum is xxh3-64 over the items' bytes. The order of the keys says what was
+//! synced when the batch was written ([`Follows`]).
 
 use xxhash_rust::xxh3::xxh3_64;
+
+use super::follows::Follows;
 
 const TRAILER: &[u8] = b"FJL\x03";
 
@@ -17,8 +20,7 @@ const TRAILER: &[u8] = b"FJL\x03";
 pub(super) struct Batch {
     pub(super) length: usize,
     pub(super) sequence_number: u64,
-    /// Its keys do not ascend: something before it was not synced when it was written.
-    pub(super) follows_unsynced: bool,
+    pub(super) follows: Follows,
 }
 
 /// What some bytes begin with.
@@ -51,7 +53,7 @@ impl<'a> Reader<'a> {
         let count = self.number(4)?;
         let sequence_number = self.number(8)?;
         let items = self.0;
-        let mut keys = [None, None];
+        let mut keys = [None; Follows::MARKS];
         let mut found = 0;
         loop {
             let before = items.len() - self.0.len();
@@ -66,12 +68,8 @@ impl<'a> Reader<'a> {
                     let checksum = self.number(8)?;
                     let whole = self.take(TRAILER.len())? == TRAILER
                         && checksum == xxh3_64(&items[..before]);
-                    let follows_unsynced = matches!(keys, [Some(a), Some(b)] if a >= b);
-                    return Some(whole.then_some(Batch {
-                        length: 0,
-                        sequence_number,
-                        follows_unsynced,
-                    }));
+                    let follows = Follows::marked(keys);
+                    return Some(whole.then_some(Batch { length: 0, sequence_number, follows }));
                 }
                 4 => _ = self.number(8)?,
                 _ => return Some(None),

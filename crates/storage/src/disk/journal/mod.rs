@@ -15,11 +15,10 @@
 //! whole whole BROKEN whole later (zeros)          damage: CORRUPTED
 //! ```
 //!
-//! How is a *later* batch known? Nothing in the library's format says whether
-//! what came before was synced. But a batch may list its operations in any
-//! order, so the order says it: keys ascend if everything before was synced when
-//! the batch was written, and descend if not. (One operation alone is then
-//! written twice, which means the same.)
+//! How is a *later* batch known? Each says whether what came before it was synced when
+//! it was written, all of it or all but one batch ([`follows`]). "All" contradicts that a
+//! broken batch before it was still on its way. "All but one" does too if there is a whole
+//! batch between the two, because then that one is the exception at most.
 //!
 //! What else is noticed: in all journals but the newest that holds anything,
 //! nothing may be broken, since each was synced whole before the next was written
@@ -28,22 +27,26 @@
 //! than it was when the store was last closed ([`closing`](super::closing)).
 //!
 //! What cannot be noticed: damage to the last batches of a store that was not
-//! closed, if nothing was written behind them after they were synced. They look
-//! exactly like batches that were on their way when the power went.
+//! closed, if nothing was written behind them after they were synced, or one batch
+//! while they were. They look exactly like batches that were on their way when the power
+//! went.
 //!
 //! Cost: one pass over the journals, which opening reads anyway.
 
 mod batch;
+mod follows;
 mod scan;
 #[cfg(test)]
 mod tests;
 
 use std::fs::{self, OpenOptions};
+use std::iter::{once, repeat};
 use std::path::{Path, PathBuf};
 
 use tandem_base::{Error, Result};
 
 use self::batch::{Batch, Parsed, parse};
+pub(super) use self::follows::Follows;
 use self::scan::Scan;
 pub(super) use self::scan::without_zeros;
 use super::closing::Closing;
@@ -117,7 +120,9 @@ pub(super) fn verify(data: &Path, closing: &Closing) -> Result<()> {
             return Err(damaged("A journal that was synced whole is damaged", path));
         }
         let rest = scan.rest().map_err(failed)?;
-        if later_batches(&rest, last).any(|batch| !batch.follows_unsynced) {
+        let mut later = later_batches(&rest, last)
+            .zip(once(Follows::Synced).chain(repeat(Follows::OneUnsynced)));
+        if later.any(|(batch, synced)| batch.follows <= synced) {
             return Err(damaged("A batch before a sound one is damaged", path));
         }
         truncate(path, sound).map_err(failed)?;

@@ -43,6 +43,11 @@ fn later(sequence_number: u64) -> Vec<u8> {
     encode(sequence_number, &items(&[b"b", b"a"], 50))
 }
 
+/// A batch that was written when only the one before it was not.
+fn ahead(sequence_number: u64) -> Vec<u8> {
+    encode(sequence_number, &items(&[b"b", b"a", b"c"], 50))
+}
+
 /// One whose end never came to the disk.
 fn torn(sequence_number: u64) -> Vec<u8> {
     let mut torn = batch(sequence_number);
@@ -53,7 +58,8 @@ fn torn(sequence_number: u64) -> Vec<u8> {
 #[test]
 fn a_batch_is_whole_from_its_first_to_its_last_byte() {
     let whole = batch(9);
-    let expected = Batch { length: whole.len(), sequence_number: 9, follows_unsynced: false };
+    let follows = Follows::Synced;
+    let expected = Batch { length: whole.len(), sequence_number: 9, follows };
     assert_eq!(parse(&whole), Parsed::Whole(expected));
     assert_eq!(parse(&[&whole[..], &[1, 2, 3]].concat()), Parsed::Whole(expected));
     for end in 0..whole.len() {
@@ -86,17 +92,19 @@ fn a_batch_holds_as_many_operations_as_it_says_of_either_kind() {
 }
 
 #[test]
-fn the_order_of_the_keys_says_whether_all_before_was_synced() {
+fn the_order_of_the_keys_says_what_before_was_synced() {
     for (keys, follows) in [
-        (&[&b"a"[..]][..], false),
-        (&[b"a", b"b"], false),
-        (&[b"a", b"b", b"a"], false),
-        (&[b"b", b"a"], true),
-        (&[b"a", b"a"], true),
-        (&[b"ab", b"a", b"b"], true),
+        (&[&b"a"[..]][..], Follows::Synced),
+        (&[b"a", b"b"], Follows::Synced),
+        (&[b"a", b"b", b"a"], Follows::Synced),
+        (&[b"b", b"a"], Follows::Unsynced),
+        (&[b"a", b"a"], Follows::Unsynced),
+        (&[b"ab", b"a", b"b"], Follows::OneUnsynced),
+        (&[b"b", b"a", b"c", b"d"], Follows::OneUnsynced),
+        (&[b"c", b"b", b"a"], Follows::Unsynced),
     ] {
         let Parsed::Whole(batch) = parse(&encode(1, &items(keys, 1))) else { panic!("whole") };
-        assert_eq!(batch.follows_unsynced, follows, "{keys:?}");
+        assert_eq!(batch.follows, follows, "{keys:?}");
     }
 }
 
@@ -139,6 +147,24 @@ fn g2_a_torn_tail_is_cut_off_and_damage_before_something_sound_is_told() {
     assert_eq!(verified(&[&torn(1), two]), corrupted);
     assert_eq!(verified(&[&[0], one]), corrupted, "right behind the first broken byte");
     assert_eq!(verified(&[&[0], &later(1)]), Ok(0));
+}
+
+/// What is written ahead of a sync follows one batch that may be torn, and none before.
+#[test]
+fn g2_damage_is_told_from_what_was_on_its_way_when_batches_are_written_ahead() {
+    let (one, zeros, corrupted) = (&batch(1)[..], &[0; 5_000][..], Err(Code::Corrupted));
+    let sound = one.len();
+    assert_eq!(verified(&[one, &ahead(2), &ahead(3)]), Ok(one.len() + 2 * ahead(2).len()));
+    assert_eq!(verified(&[one, &torn(2), &ahead(3), zeros]), Ok(sound));
+    assert_eq!(verified(&[one, &torn(2), &torn(3), zeros]), Ok(sound));
+    // 4 may follow 3 that is not synced: then 2 was.
+    assert_eq!(verified(&[one, &torn(2), &ahead(3), &ahead(4), zeros]), corrupted);
+    assert_eq!(verified(&[one, &torn(2), &ahead(3), &torn(4), &ahead(5)]), corrupted);
+    assert_eq!(verified(&[one, &torn(2), &ahead(3), &batch(4)]), corrupted);
+    assert_eq!(verified(&[one, &torn(2), &later(3), &ahead(4)]), corrupted);
+    assert_eq!(verified(&[one, &torn(2), &ahead(3), &later(4), zeros]), Ok(sound));
+    // Nobody knows how many were between: 3 may be the one that 4 followed.
+    assert_eq!(verified(&[one, &torn(2), &torn(3), &ahead(4)]), Ok(sound));
 }
 
 #[test]
