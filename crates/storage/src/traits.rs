@@ -53,8 +53,11 @@ pub trait Storage: Send + Sync {
 
     /// Applies the batch atomically and makes it durable.
     ///
-    /// One caller at a time is the usual case (the leader of a commit group);
-    /// concurrent callers are safe and are put in some order.
+    /// Concurrent callers are safe and are put in some order. The usual case is one that
+    /// writes groups of commits, all of them `Buffered`, and one that makes them durable
+    /// with an empty `Sync` batch; to let both go on at once is what makes many durable
+    /// clients fast. What a group wrote shows in snapshots before its sync. It is on the
+    /// caller not to hand those out.
     ///
     /// # Errors
     /// `LIMIT_EXCEEDED` when a key or value is too large, `VALIDATION_ERROR`

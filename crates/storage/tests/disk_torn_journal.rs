@@ -42,12 +42,17 @@ fn store_with_torn(torn: u8) -> tempfile::TempDir {
     }
     drop(storage);
     not_closed(directory.path());
-    let path = directory.path().join(JOURNAL);
+    tear(directory.path(), torn);
+    directory
+}
+
+/// The batch loses a page in its middle.
+fn tear(directory: &Path, torn: u8) {
+    let path = directory.join(JOURNAL);
     let mut journal = fs::read(&path).unwrap();
     let start = journal.windows(64).position(|bytes| bytes == [torn; 64]).unwrap();
     journal[start + 100..start + 4_196].fill(0);
     fs::write(&path, journal).unwrap();
-    directory
 }
 
 #[test]
@@ -116,4 +121,44 @@ fn g1_every_prefix_of_the_journal_holds_whole_batches() {
             assert_eq!(storage.get(&[number, 1]).unwrap().is_some(), there, "at {length}");
         }
     }
+}
+
+/// A batch that is written while the one before it is synced may be on the disk when the
+/// power goes, and the other torn.
+#[test]
+fn g1_what_was_written_behind_a_torn_batch_goes_with_it() {
+    for (torn, behind) in [(2, 1), (2, 2), (2, 3), (3, 1)] {
+        let directory = tempfile::tempdir().unwrap();
+        let storage = open(directory.path()).unwrap();
+        for fill in 1..torn {
+            storage.write(batch(fill), Durability::Sync).unwrap();
+        }
+        for fill in torn..=torn + behind {
+            storage.write(batch(fill), Durability::Buffered).unwrap();
+        }
+        drop(storage);
+        not_closed(directory.path());
+        tear(directory.path(), torn);
+        let storage = open(directory.path()).expect("nobody was promised it");
+        for fill in 1..=torn + behind {
+            let there = storage.get(&[fill, 0]).unwrap().is_some();
+            assert_eq!(there, fill < torn, "{fill} of {behind} behind {torn}");
+        }
+    }
+}
+
+/// A sync of its own, as of a group that was written ahead, counts as much as one with a
+/// batch.
+#[test]
+fn g2_a_damaged_batch_is_corruption_once_something_was_written_after_its_sync() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = open(directory.path()).unwrap();
+    for fill in 1..=3 {
+        storage.write(batch(fill), Durability::Buffered).unwrap();
+        storage.write(WriteBatch::new(), Durability::Sync).unwrap();
+    }
+    drop(storage);
+    not_closed(directory.path());
+    tear(directory.path(), 2);
+    assert_eq!(open(directory.path()).expect_err("2 was synced").code(), Code::Corrupted);
 }
