@@ -16,13 +16,14 @@
 //! leader 4                                      decide … decide ─ write … … ┤
 //! ```
 //!
-//! Two processors are then busy while the disk is: a sync of thirty transfers takes as
-//! long as to write them, and what waits for it goes on. One sync serves all that is
-//! written, so what arrives during one sync shares the next. To write a few at a time
+//! So the processors have something to do while the disk is busy. One sync serves all that
+//! is written, and what arrives during one sync shares the next. To write a few at a time
 //! would be waste, though, and every group that is not published is one more that the
 //! next is decided on top of. So while a sync is under way one group is written ahead,
 //! when half as many have arrived as wait for the sync; the rest goes on forming and
-//! is written when the sync is over.
+//! is written when the sync is over. Of 64 clients on a disk that takes 2 ms to sync, 13 %
+//! more commit in a second than when the next group was written after the sync, and the
+//! slowest in a hundred wait 16 ms instead of 26 (`docs/benchmarks.md`, "What was won").
 //!
 //! While a leader waits it goes on deciding what arrives. A leader that begins to
 //! write hands the next group to its first member, instead of serving others while
