@@ -23,6 +23,8 @@
 //!   `used`;
 //! * the library begins a new journal on a thread of its own. When one is found,
 //!   `used` and `made` begin at its first hole, behind all that it holds.
+//!
+//! Who follows the journals knows the newest, so this is also who hands it out to be synced.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};

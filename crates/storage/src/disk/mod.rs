@@ -17,7 +17,8 @@
 //!   library would not ([`journal`], [`manifest`], [`closing`]);
 //! * blocks for the journal before they are needed, so that a sync writes the
 //!   batch and nothing else ([`journal_room`]);
-//! * files as large as the data once writes have ended ([`reclaim`]).
+//! * files as large as the data once writes have ended ([`reclaim`]);
+//! * no wait for the memory of a buffer that went to a table ([`buffers`]).
 //!
 //! How durable: `Sync` is one `fdatasync` of the journal after the batch was
 //! appended. The journal is one file at a time, and a full one is synced before
