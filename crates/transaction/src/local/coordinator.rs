@@ -5,7 +5,7 @@ use bytes::Bytes;
 use tandem_base::sync::atomic::{AtomicBool, AtomicU64};
 use tandem_base::sync::{Condvar, Mutex, MutexGuard, OnceLock, RwLock};
 use tandem_base::{Environment, Error, Result};
-use tandem_storage::{Durability, Storage};
+use tandem_storage::{Durability, Storage, WriteBatch};
 
 use crate::cache::CommittedCache;
 use crate::coordination::{CommitRequest, Coordination, Receipt, Work};
@@ -78,10 +78,13 @@ impl Sequencer {
 }
 
 impl LocalCoordinator {
-    /// Takes up at the last revision that `storage` holds.
+    /// Takes up at the last revision that `storage` holds. A kill may have left commits
+    /// that were written and not synced; everybody sees them from now on, so they are
+    /// synced first.
     ///
     /// # Errors
-    /// `STORAGE_ERROR` or `CORRUPTED` when the state cannot be read.
+    /// `STORAGE_ERROR` or `CORRUPTED` when the state cannot be read, `STORE_FAILED` when
+    /// it cannot be synced.
     pub fn open(
         storage: Arc<dyn Storage>,
         derive: Arc<dyn Derive>,
@@ -90,6 +93,7 @@ impl LocalCoordinator {
         limits: TransactionLimits,
         durability: Durability,
     ) -> Result<Self> {
+        storage.write(WriteBatch::new(), Durability::Sync)?;
         let revision = read_counter(&*storage, keyspace::LAST_REVISION)?;
         let schema_revision = read_counter(&*storage, keyspace::SCHEMA_REVISION)?;
         let reserved = read_counter(&*storage, keyspace::RESERVED_REVISION)?;

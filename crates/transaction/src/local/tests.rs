@@ -55,6 +55,10 @@ impl Gated {
         }
     }
 
+    fn close(&self) {
+        *self.gate.lock().unwrap() = Gate::default();
+    }
+
     fn open(&self, fails: Option<Fails>) {
         *self.gate.lock().unwrap() = Gate { entered: 0, passes: u64::MAX, fails };
         self.changed.notify_all();
@@ -129,7 +133,7 @@ impl CommitListener for Announced {
     }
 }
 
-fn coordinator(storage: Arc<Gated>, announced: Arc<Announced>) -> LocalCoordinator {
+fn try_open(storage: Arc<Gated>, announced: Arc<Announced>) -> Result<LocalCoordinator> {
     let (environment, limits) = (Environment::simulated(1).0, TransactionLimits::default());
     LocalCoordinator::open(
         storage,
@@ -139,7 +143,14 @@ fn coordinator(storage: Arc<Gated>, announced: Arc<Announced>) -> LocalCoordinat
         limits,
         Durability::Sync,
     )
-    .unwrap()
+}
+
+/// A store on a disk that waits as soon as it is open.
+fn coordinator(storage: Arc<Gated>, announced: Arc<Announced>) -> LocalCoordinator {
+    storage.open(None);
+    let coordinator = try_open(storage.clone(), announced).unwrap();
+    storage.close();
+    coordinator
 }
 
 fn row() -> Bytes {
@@ -221,8 +232,8 @@ fn g2_a_group_that_was_decided_on_top_of_a_failed_one_fails_too() {
 /// A store whose disk does not wait, until it is told otherwise.
 fn store(fails: Option<Fails>) -> (Arc<Gated>, LocalCoordinator) {
     let storage = Gated::closed();
-    storage.open(fails);
     let coordinator = coordinator(storage.clone(), Arc::default());
+    storage.open(fails);
     // Open for the whole test, so that a transaction that began at 0 is never too old.
     let (clock, day) = (&*coordinator.environment().clock, Duration::from_secs(86_400));
     let view = || coordinator.view().unwrap();
@@ -344,6 +355,19 @@ fn g2_what_is_written_is_not_published_before_it_is_synced() {
     assert_eq!(published(), (1, 1), "the state right after the first");
     assert_eq!(sync(&coordinator, vec![second]), [Ok(2)]);
     assert_eq!(published(), (2, 2));
+}
+
+/// A kill between a write and its sync leaves a commit that nobody was told of. Once the
+/// store is open again everybody sees it, and a power cut must not take it back (seed
+/// 1751 of the simulation).
+#[test]
+fn g2_what_is_found_is_synced_before_anybody_sees_it() {
+    let storage = Gated::closed();
+    storage.open(Some(Fails::Syncs));
+    let refused = try_open(storage.clone(), Arc::default()).err().expect("it cannot be synced");
+    assert_eq!(refused.code(), Code::StorageError);
+    storage.open(Some(Fails::Writes));
+    try_open(storage, Arc::default()).expect("nothing is written");
 }
 
 #[test]
