@@ -105,8 +105,8 @@ fn after_a_fault(fault: Fault) {
         assert_eq!(number(view.get(&row(name)).unwrap()), expected);
     }
     assert_eq!(announced.revisions(), (1..=done.len() as u64).collect::<Vec<_>>());
-    // Two to a group and four committers, and the first sync is for one group: there is
-    // a second write, and a second sync.
+    // Two to a group and four committers, and their first sync is for one group: there is
+    // a second write, and a second sync beside the one of opening the store.
     assert!(store.poison().is_some());
     let refused = commit_one(&store, 0, Isolation::ReadCommitted).unwrap_err();
     assert_eq!(refused.code(), Code::StoreFailed);
@@ -122,11 +122,11 @@ pub fn panicking_write() {
 }
 
 pub fn failing_sync() {
-    after_a_fault(Fault::Error(Call::Sync(2)));
+    after_a_fault(Fault::Error(Call::Sync(3)));
 }
 
 pub fn panicking_sync() {
-    after_a_fault(Fault::Panic(Call::Sync(2)));
+    after_a_fault(Fault::Panic(Call::Sync(3)));
 }
 
 /// One member's derive panics: it fails alone.
