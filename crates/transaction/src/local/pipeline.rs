@@ -261,6 +261,8 @@ impl<S: Stages> Pipeline<S> {
             return;
         }
         let ahead = queue.ahead.take();
+        // What was written ahead may need a sync that is not brief.
+        let brief = brief && ahead.is_none();
         let groups: Vec<_> = ahead.into_iter().chain([written]).collect();
         queue.syncing = groups.iter().map(|group| group.slots.len()).sum();
         // What is brief is over before another could have been written meanwhile.
