@@ -223,7 +223,7 @@ structures! {
         max_age_ms, max_bytes, ring_bytes, ring_commits, idempotency_age_ms, step_entries,
         step_bytes
     }
-    DiskOptions { cache_bytes, write_buffer_bytes, journal_bytes, worker_threads }
+    DiskOptions { cache_bytes, write_buffer_bytes, journal_bytes, compaction_threads }
 }
 
 #[test]

@@ -34,7 +34,7 @@ impl Fjall {
         let database = OptimisticTxDatabase::builder(directory.join("fjall"))
             .cache_size(sizes.cache_bytes)
             .max_journaling_size(sizes.journal_bytes)
-            .worker_threads(sizes.worker_threads)
+            .worker_threads(2)
             .open()?;
         let options =
             || KeyspaceCreateOptions::default().max_memtable_size(sizes.write_buffer_bytes);

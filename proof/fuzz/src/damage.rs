@@ -167,11 +167,7 @@ fn original() -> &'static Original {
 fn open(path: &Path) -> Result<Store, Error> {
     let disk =
         DiskOptions { cache_bytes: 1 << 20, write_buffer_bytes: 1 << 20, ..DiskOptions::default() };
-    Store::builder()
-        .path(path)
-        .disk(DiskOptions { worker_threads: 1, ..disk })
-        .background(false)
-        .open()
+    Store::builder().path(path).disk(disk).background(false).open()
 }
 
 /// In memory where the system has a place for that: nothing here is about

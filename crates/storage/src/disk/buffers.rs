@@ -40,22 +40,23 @@ impl Buffers {
         Self { held: Vec::new(), written: 0, full: thread.is_some().then_some(full), thread }
     }
 
-    /// So many bytes more are written to the trees.
-    pub(super) fn written(&mut self, trees: &Trees, bytes: u64) {
+    /// So many bytes more are written to the trees; whether that is known to have filled
+    /// a buffer.
+    pub(super) fn written(&mut self, trees: &Trees, bytes: u64) -> bool {
         self.written += bytes;
-        if self.written >= BETWEEN_LOOKS {
-            self.look(trees);
-        }
+        self.written >= BETWEEN_LOOKS && self.look(trees)
     }
 
     /// Holds the buffers that are new and lets go of those that the library has no use
-    /// for any more.
-    pub(super) fn look(&mut self, trees: &Trees) {
+    /// for any more; whether there were new ones, because others are full.
+    pub(super) fn look(&mut self, trees: &Trees) -> bool {
         self.written = 0;
+        let mut new = false;
         for tree in trees.all() {
             let buffer: Buffer = tree.tree.active_memtable();
             if !self.held.iter().any(|held| Arc::ptr_eq(held, &buffer)) {
                 self.held.push(buffer);
+                new = true;
             }
         }
         for buffer in self.held.extract_if(.., |held| Arc::strong_count(held) == 1) {
@@ -65,6 +66,7 @@ impl Buffers {
                 None => drop(buffer),
             }
         }
+        new
     }
 }
 
@@ -93,19 +95,19 @@ mod tests {
         let write = |n: u32| tree.insert(n.to_be_bytes(), b"value").expect("written");
         write(0);
         let mut buffers = Buffers::new();
-        buffers.written(&trees, BETWEEN_LOOKS - 1);
+        assert!(!buffers.written(&trees, BETWEEN_LOOKS - 1));
         assert!(buffers.held.is_empty(), "it is not looked at after every write");
-        buffers.written(&trees, 1);
+        assert!(buffers.written(&trees, 1));
         assert_eq!(buffers.held.len(), 1);
         let first = Arc::downgrade(&buffers.held[0]);
-        buffers.look(&trees);
+        assert!(!buffers.look(&trees));
         assert_eq!(buffers.held.len(), 1, "it is in use");
         for n in 1..4 {
             tree.rotate_memtable_and_wait().expect("a table");
             write(n);
         }
         assert_eq!(first.strong_count(), 1, "the library has let go of it");
-        buffers.look(&trees);
+        assert!(buffers.look(&trees), "others were filled");
         assert_eq!(buffers.held.len(), 1, "the one that is written to");
         drop(buffers);
         assert_eq!(first.strong_count(), 0);

@@ -15,7 +15,7 @@
 use fjall::KeyspaceCreateOptions;
 use fjall::config::{HashRatioPolicy, PartitioningPolicy, PinningPolicy};
 
-use super::DiskOptions;
+use super::{DiskOptions, compaction};
 
 /// Hash slots of a block for each of its keys, one byte each; a key that shares its slot
 /// with others is searched for.
@@ -26,6 +26,7 @@ pub(super) fn of_tables(options: &DiskOptions) -> KeyspaceCreateOptions {
     let (everywhere, nowhere) = (PinningPolicy::all(true), PartitioningPolicy::all(false));
     KeyspaceCreateOptions::default()
         .max_memtable_size(options.write_buffer_bytes)
+        .compaction_strategy(compaction::nothing())
         .filter_block_pinning_policy(everywhere.clone())
         .index_block_pinning_policy(everywhere)
         .filter_block_partitioning_policy(nowhere.clone())

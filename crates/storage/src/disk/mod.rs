@@ -17,6 +17,7 @@
 //!   library would not ([`journal`], [`manifest`], [`closing`]);
 //! * blocks for the journal before they are needed, so that a sync writes the
 //!   batch and nothing else ([`journal_room`]);
+//! * merging tables beside the thread that writes them ([`compaction`]);
 //! * files as large as the data once writes have ended ([`reclaim`]);
 //! * no wait for the memory of a buffer that went to a table ([`buffers`]).
 //!
@@ -34,6 +35,7 @@
 
 mod buffers;
 mod closing;
+mod compaction;
 mod contents;
 mod directory;
 mod error;
@@ -59,6 +61,7 @@ use tandem_base::{Error, Result};
 pub use options::DiskOptions;
 
 use self::buffers::Buffers;
+use self::compaction::Compaction;
 use self::directory::{Directory, format_missing};
 use self::error::{at, open_failed, read_failed, write_failed};
 use self::journal::Follows;
@@ -71,6 +74,8 @@ use crate::{Durability, Operation, Poison, Snapshot, Storage, WriteBatch};
 
 /// The disk engine. Closed when it and all its snapshots are dropped.
 pub struct DiskStorage {
+    /// First, so that it ends before the files may be closed.
+    compaction: Compaction,
     files: Arc<Files>,
     /// Held while a batch is appended, as the library holds its journal.
     writer: Mutex<Writer>,
@@ -173,7 +178,10 @@ impl DiskStorage {
         let room = JournalRoom::new(&data, !complete);
         let files = Arc::new(Files { trees, database, directory, poison: Poison::new() });
         let writer = Writer { appended: 0, room, buffers: Buffers::new(), written: 0 };
+        let compaction = Compaction::start(&files, options.compaction_threads)
+            .map_err(|cause| open_failed(path, &cause.into()))?;
         Ok(Self {
+            compaction,
             files,
             writer: Mutex::new(writer),
             synced: AtomicU64::new(0),
@@ -224,7 +232,9 @@ impl DiskStorage {
         }
         output.commit()?;
         *appended += 1;
-        buffers.written(trees, bytes);
+        if buffers.written(trees, bytes) {
+            self.compaction.ring();
+        }
         Ok(())
     }
 
@@ -284,9 +294,11 @@ impl Storage for DiskStorage {
         let mut reclaim = self.reclaim.lock().unwrap_or_else(PoisonError::into_inner);
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let written = std::mem::take(&mut writer.written);
-        writer.buffers.look(&self.files.trees);
+        if writer.buffers.look(&self.files.trees) {
+            self.compaction.ring();
+        }
         drop(writer);
-        reclaim.step(&self.files, written).map_err(|cause| read_failed(&cause))
+        reclaim.step(&self.files, &self.compaction, written).map_err(|cause| read_failed(&cause))
     }
 
     /// Tables and buffered writes. Journal files are left out: they are
@@ -307,7 +319,7 @@ fn open_database(data: &Path, options: &DiskOptions) -> Result<Database> {
         Database::builder(data)
             .cache_size(options.cache_bytes)
             .max_journaling_size(options.journal_bytes)
-            .worker_threads(options.worker_threads)
+            .worker_threads(compaction::FOR_BUFFERS)
             // Compressing under the writers' lock would cost more than the
             // bytes it saves; tables are compressed in the background.
             .journal_compression(CompressionType::None)

@@ -16,9 +16,9 @@ pub struct DiskOptions {
     /// 64 MiB. What lies there is replayed after a kill, so this bounds how
     /// long opening takes.
     pub journal_bytes: u64,
-    /// Background threads that write tables and merge them; 2 unless set, at
-    /// least 1.
-    pub worker_threads: usize,
+    /// Threads that merge tables, beside the two that write them; 1 unless set, at
+    /// least 1 and at most 64.
+    pub compaction_threads: usize,
 }
 
 impl Default for DiskOptions {
@@ -27,19 +27,19 @@ impl Default for DiskOptions {
             cache_bytes: 64 << 20,
             write_buffer_bytes: 16 << 20,
             journal_bytes: 128 << 20,
-            worker_threads: 2,
+            compaction_threads: 1,
         }
     }
 }
 
 impl DiskOptions {
-    /// The same with every value at least at its stated minimum.
+    /// The same with every value within its stated bounds.
     pub(super) fn clamped(&self) -> Self {
         Self {
             cache_bytes: self.cache_bytes,
             write_buffer_bytes: self.write_buffer_bytes.max(1 << 20),
             journal_bytes: self.journal_bytes.max(64 << 20),
-            worker_threads: self.worker_threads.max(1),
+            compaction_threads: self.compaction_threads.clamp(1, 64),
         }
     }
 }

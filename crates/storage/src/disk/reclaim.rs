@@ -11,7 +11,7 @@
 //! thing of these, in this order, and says whether all is done:
 //!
 //! ```text
-//! wait       while the library writes or merges tables itself
+//! wait       while tables are written or merged anyway
 //! flush      all buffers become tables, so that the journals before the newest go
 //! let go     of versions that no snapshot can read, by a table of the first tree,
 //!            which is small
@@ -37,6 +37,7 @@ use std::path::Path;
 use fjall::{AbstractTree, CompressionType, Keyspace, SeqNo};
 
 use super::Files;
+use super::compaction::Compaction;
 
 /// What has to be written since the store was settled before it is done again:
 /// as much as a buffer of default size.
@@ -97,7 +98,12 @@ impl Reclaim {
 
     /// Does what is next after `written` more bytes; whether all is done. The
     /// caller lets go of its snapshots, and writes something, before the next.
-    pub(super) fn step(&mut self, files: &Files, written: u64) -> fjall::Result<bool> {
+    pub(super) fn step(
+        &mut self,
+        files: &Files,
+        compaction: &Compaction,
+        written: u64,
+    ) -> fjall::Result<bool> {
         self.written += written;
         if self.written < self.after {
             return Ok(true);
@@ -111,17 +117,17 @@ impl Reclaim {
             self.pause -= 1;
             return Ok(false);
         }
-        let done = self.next(files);
+        let done = self.next(files, compaction);
         if done.is_err() {
             self.back_off();
         }
         done
     }
 
-    fn next(&mut self, files: &Files) -> fjall::Result<bool> {
+    fn next(&mut self, files: &Files, compaction: &Compaction) -> fjall::Result<bool> {
         let Files { database, trees, .. } = files;
         let flushing = trees.all().iter().any(|tree| tree.sealed_memtable_count() > 0);
-        if flushing || database.active_compactions() > 0 {
+        if flushing || compaction.is_busy() || database.active_compactions() > 0 {
             return Ok(false);
         }
         let old_journals = database.journal_count() > 1;

@@ -61,7 +61,7 @@ pub const JOURNAL_ROOM: u64 = 16 << 10;
 /// The engine's options in all tests here.
 #[must_use]
 pub fn options() -> DiskOptions {
-    DiskOptions { cache_bytes: 1 << 20, worker_threads: 1, ..DiskOptions::default() }
+    DiskOptions { cache_bytes: 1 << 20, ..DiskOptions::default() }
 }
 
 /// The embedded library over an engine.

@@ -1,0 +1,235 @@
+//! Merging tables on threads of our own.
+//!
+//! The library's threads take both kinds of work from one queue: full buffers to be
+//! written to tables, and trees whose tables are to be merged. A lone thread lets
+//! buffers, and soon writers, wait for as long as a merge takes. Of several the first
+//! is kept for buffers, and while the others are busy it takes the next merge out of the
+//! queue and puts it back, over and over: a whole processor for nothing, for as long as
+//! anything is merged.
+//!
+//! So the library's threads are for buffers, and have a strategy by which they find
+//! nothing to merge ([`nothing`]). What the library's own strategy would merge is merged
+//! here: after a buffer was found full, for as long as full ones are on their way to
+//! tables, and then until nothing is left. A relaxed transfer of one client takes a
+//! sixth less processor time (`docs/benchmarks.md`, "What was won").
+//!
+//! A merge that fails poisons the store, as a failed write does: the library lets nobody
+//! write after one either.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use fjall::compaction::Leveled;
+use fjall::{AbstractTree, Keyspace};
+
+use super::Files;
+use super::error::write_failed;
+
+/// How often to look whether a full buffer has become a table. That takes about a tenth
+/// of a second.
+const WHILE_TABLES_ARE_WRITTEN: Duration = Duration::from_millis(10);
+
+/// The library's own threads. With one alone, a full buffer goes on growing while
+/// another is written to a table.
+pub(super) const FOR_BUFFERS: usize = 2;
+
+/// The strategy that the library's own threads are given: no level is ever full. They
+/// may move tables, which writes nothing.
+pub(super) fn nothing() -> Arc<Leveled> {
+    Arc::new(Leveled::default().with_l0_threshold(u8::MAX).with_table_target_size(1 << 36))
+}
+
+/// See the [module](self). Dropped, it ends after the merges that are under way.
+pub(super) struct Compaction {
+    shared: Arc<Shared>,
+    bells: Vec<SyncSender<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// How many threads merge, or look whether they should.
+    busy: AtomicUsize,
+    closing: AtomicBool,
+}
+
+impl Compaction {
+    /// Starts so many threads. They look at once: a store may have been closed with
+    /// something left to merge.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub(super) fn start(files: &Arc<Files>, threads: usize) -> std::io::Result<Self> {
+        let shared = Arc::<Shared>::default();
+        let mut compaction = Self { shared, bells: Vec::new(), threads: Vec::new() };
+        for _ in 0..threads {
+            // One ring that waits to be heard is enough.
+            let (bell, rung) = sync_channel(1);
+            let (files, shared) = (files.clone(), compaction.shared.clone());
+            let thread = std::thread::Builder::new().name("tandem-compaction".to_owned());
+            compaction.threads.push(thread.spawn(move || shared.run(&files, &rung))?);
+            compaction.bells.push(bell);
+        }
+        compaction.ring();
+        Ok(compaction)
+    }
+
+    /// A buffer is full, or something else may have to be merged.
+    pub(super) fn ring(&self) {
+        for bell in &self.bells {
+            // Full: it will look anyway. Gone: the store has failed.
+            let _ = bell.try_send(());
+        }
+    }
+
+    /// Whether tables are being merged.
+    pub(super) fn is_busy(&self) -> bool {
+        self.shared.busy.load(Ordering::Acquire) > 0
+    }
+}
+
+impl Drop for Compaction {
+    fn drop(&mut self) {
+        self.shared.closing.store(true, Ordering::Release);
+        self.bells.clear();
+        for thread in self.threads.drain(..) {
+            // Whatever panics in there is caught.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self, files: &Files, rung: &Receiver<()>) {
+        while rung.recv().is_ok() {
+            loop {
+                if !self.merge_all(files) {
+                    return;
+                }
+                if !files.trees.all().iter().any(|tree| tree.sealed_memtable_count() > 0) {
+                    break;
+                }
+                match rung.recv_timeout(WHILE_TABLES_ARE_WRITTEN) {
+                    Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+            }
+        }
+    }
+
+    /// Whether to go on.
+    fn merge_all(&self, files: &Files) -> bool {
+        self.busy.fetch_add(1, Ordering::AcqRel);
+        let merged = catch_unwind(AssertUnwindSafe(|| {
+            files.trees.all().iter().try_for_each(|tree| self.merge(files, tree))
+        }));
+        self.busy.fetch_sub(1, Ordering::AcqRel);
+        succeeded(files, merged)
+    }
+
+    /// Merges tables of a tree until nothing is left to merge.
+    fn merge(&self, files: &Files, tree: &Keyspace) -> fjall::Result<()> {
+        let snapshots = &files.database.supervisor.snapshot_tracker;
+        let version = || tree.tree.current_version().id();
+        let mut before = None;
+        while before != Some(version()) && !self.closing.load(Ordering::Acquire) {
+            before = Some(version());
+            let oldest = snapshots.get_seqno_safe_to_gc();
+            tree.tree.compact(Arc::new(Leveled::default()), oldest)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether merging has succeeded; if not, the store is poisoned now.
+fn succeeded(files: &Files, merged: std::thread::Result<fjall::Result<()>>) -> bool {
+    let failed = merged.unwrap_or(Err(fjall::Error::Poisoned)).err();
+    if let Some(cause) = &failed {
+        let _ = files.poison.set(write_failed(cause));
+    }
+    failed.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DiskOptions, DiskStorage, Durability, Storage, WriteBatch};
+
+    /// Writes the same keys again, five tables of them.
+    fn fill_buffers(storage: &DiskStorage) {
+        for round in 0..5 {
+            for n in 0..40_u8 {
+                let mut batch = WriteBatch::new();
+                batch.put(vec![b'k', n], vec![round; 20_000]);
+                storage.write(batch, Durability::Buffered).expect("written");
+            }
+            let trees = &storage.files.trees;
+            trees.at(0).rotate_memtable_and_wait().expect("a table");
+        }
+    }
+
+    fn open(directory: &tempfile::TempDir) -> DiskStorage {
+        let options = DiskOptions { write_buffer_bytes: 1 << 20, ..DiskOptions::default() };
+        DiskStorage::open(directory.path().join("store"), &options).expect("a store")
+    }
+
+    fn tables(storage: &DiskStorage) -> usize {
+        storage.files.trees.at(0).table_count()
+    }
+
+    #[test]
+    fn what_was_written_to_tables_is_merged_beside_the_writer() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let storage = open(&directory);
+        fill_buffers(&storage);
+        storage.compaction.ring();
+        while tables(&storage) == 5 {
+            std::thread::yield_now();
+        }
+        let value = storage.get(&[b'k', 7]).expect("read").expect("there");
+        assert_eq!(value, vec![4; 20_000]);
+    }
+
+    #[test]
+    fn the_library_merges_nothing_itself_and_what_is_left_is_merged_when_a_store_is_opened() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut storage = open(&directory);
+        drop(std::mem::replace(&mut storage.compaction, Compaction::none()));
+        fill_buffers(&storage);
+        while storage.files.database.active_compactions() > 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(tables(&storage), 5, "nobody merges");
+        drop(storage);
+        let storage = open(&directory);
+        while tables(&storage) == 5 {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_merge_that_panics_or_fails_poisons_the_store() {
+        for failed in [Err(Box::new("a panic") as _), Ok(Err(fjall::Error::Poisoned))] {
+            let directory = tempfile::tempdir().expect("a directory");
+            let storage = open(&directory);
+            assert!(Shared::default().merge_all(&storage.files));
+            assert!(succeeded(&storage.files, Ok(Ok(()))));
+            assert!(storage.files.poison.check().is_ok());
+            assert!(!succeeded(&storage.files, failed));
+            let mut batch = WriteBatch::new();
+            batch.put(&b"k"[..], &b"v"[..]);
+            let refused = storage.write(batch, Durability::Buffered).expect_err("poisoned");
+            assert_eq!(refused.code(), tandem_base::Code::StoreFailed);
+        }
+    }
+
+    impl Compaction {
+        fn none() -> Self {
+            Self { shared: Arc::default(), bells: Vec::new(), threads: Vec::new() }
+        }
+    }
+}
