@@ -149,8 +149,11 @@ impl Access {
 /// another record's by now, so that unique indexes give no order, and what they
 /// hide has to be looked for.
 pub(crate) fn own_view_differs(tx: &Transaction, bucket: &Bucket) -> bool {
+    if tx.isolation() != Isolation::ReadCommitted || tx.writes().is_empty() {
+        return false;
+    }
     let rows = KeyRange::prefix(&keys::row_prefix(bucket.id));
-    tx.isolation() == Isolation::ReadCommitted && tx.writes().rows_in(&rows).next().is_some()
+    tx.writes().rows_in(&rows).next().is_some()
 }
 
 /// Of a row's entries, the one that a scan of `ranges` meets first. A row with

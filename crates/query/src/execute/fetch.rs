@@ -108,7 +108,7 @@ pub(super) struct Fetch<'a> {
 
 impl<'a> Fetch<'a> {
     pub(super) fn new(tx: &'a Transaction, bucket: &'a Bucket, ahead: &'a Ahead) -> Self {
-        Self { tx, bucket, ahead, row_key: Vec::new() }
+        Self { tx, bucket, ahead, row_key: Vec::with_capacity(64) }
     }
 
     /// Calls `take` with each entry of `range` and its row; `primary_key` reads an entry.
