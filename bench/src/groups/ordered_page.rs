@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use tandem_storage::Durability;
+use tandem::Limits;
+use tandem_storage::{DiskOptions, Durability};
 
 use super::{Context, Group};
 use crate::data::{DataSet, LOWEST_BALANCE};
@@ -17,6 +18,9 @@ use crate::workload::Workload;
 
 pub struct OrderedPage;
 
+/// SQLite has a memory map of this size, beside a page cache of 64 MiB.
+const MEMORY: u64 = 1 << 30;
+
 /// Records of a page.
 const PAGE: usize = 50;
 
@@ -28,7 +32,9 @@ impl Group for OrderedPage {
     fn about(&self) -> &'static str {
         "50 records in the order of their balances from a random one on, as JSON text, out of a \
          table of a tenth of the records and out of one of all; the cost is to be independent of \
-         the size"
+         the size. Every store may use as much memory as SQLite does: 1 GiB for blocks, as its \
+         memory map, beside Tandem's 64 MiB of records, as its page cache (fjall has the sum for \
+         blocks); the lines \"defaults\" have Tandem's and fjall's 64 MiB"
     }
 
     fn run(&self, context: &Context) -> Result<Report> {
@@ -37,14 +43,24 @@ impl Group for OrderedPage {
             [("small", DataSet::new(context.large.len() / 10)), ("large", context.large)]
         {
             let directory = || context.directory();
-            let tandem = Tandem::open(&directory()?, &data, Durability::Buffered)?;
+            let records = Limits::default().transaction.record_cache_bytes;
+            let sizes = |cache_bytes| DiskOptions { cache_bytes, ..DiskOptions::default() };
+            let tandem = |sizes| {
+                let directory = directory()?;
+                Tandem::with_sizes(&directory, &data, Durability::Buffered, sizes, records)
+            };
+            let fjall = |sizes| ByHand::load(Fjall::with(&directory()?, false, &sizes)?, &data);
             let sqlite = Sqlite::open(&directory()?, &data, Synchronous::Off, Sharing::OneEach)?;
-            let fjall = ByHand::load(Fjall::open(&directory()?, false)?, &data)?;
-            let peers: [(&str, Arc<dyn Peer>); 3] = [
-                ("tandem", Arc::new(tandem)),
+            let mut peers: Vec<(&str, Arc<dyn Peer>)> = vec![
+                ("tandem", Arc::new(tandem(sizes(MEMORY))?)),
                 ("sqlite", Arc::new(sqlite)),
-                ("fjall by hand", Arc::new(fjall)),
+                ("fjall by hand", Arc::new(fjall(sizes(MEMORY + records as u64))?)),
             ];
+            if size == "large" {
+                let defaults = DiskOptions::default();
+                peers.push(("tandem, defaults", Arc::new(tandem(defaults.clone())?)));
+                peers.push(("fjall by hand, defaults", Arc::new(fjall(defaults)?)));
+            }
             let pages: Arc<dyn Workload> = Arc::new(Pages { data });
             for (name, peer) in peers {
                 let label = format!("{name}, {size}");
@@ -55,6 +71,7 @@ impl Group for OrderedPage {
         Ok(Report::new(self.name(), self.about(), measured)
             .ratio("tandem, large", "sqlite, large", Some(1.5))
             .ratio("tandem, large", "fjall by hand, large", None)
+            .ratio("tandem, defaults, large", "sqlite, large", None)
             // One level more in a tree is no dependence on the size.
             .ratio("tandem, large", "tandem, small", Some(0.7))
             .ratio("sqlite, large", "sqlite, small", None)

@@ -42,13 +42,15 @@ impl Tandem {
     pub fn with_sizes(
         directory: &Path,
         data: &DataSet,
+        durability: Durability,
         sizes: DiskOptions,
         record_cache_bytes: usize,
     ) -> Result<Self> {
         let mut limits = Limits::default();
         limits.transaction.record_cache_bytes = record_cache_bytes;
-        let builder = Store::builder().path(directory.join("tandem")).disk(sizes).limits(limits);
-        Self::load(builder.open()?, data, survives(Durability::Sync), Some(directory))
+        let builder = Store::builder().path(directory.join("tandem")).durability(durability);
+        let store = builder.disk(sizes).limits(limits).open()?;
+        Self::load(store, data, survives(durability), Some(directory))
     }
 
     /// Over the memory engine.

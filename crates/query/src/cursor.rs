@@ -49,7 +49,7 @@ impl Cursor {
         let order = take_u32(&mut rest)?;
         let sort = take(&mut rest)?;
         let tie = take(&mut rest)?;
-        let place = OrderKey { bytes: [sort, tie].concat(), tie_at: sort.len() };
+        let place = OrderKey { bytes: [sort, tie].concat().into(), tie_at: sort.len() };
         Some(Self { order, place, primary_key: Bytes::copy_from_slice(rest) })
     }
 

@@ -13,11 +13,12 @@
 //! construction. Reading backwards inverts everything. Sorting, the top of a
 //! sort, cursors and resuming are then all the same comparison.
 
+use smallvec::SmallVec;
 use tandem_record::catalog::Bucket;
 use tandem_record::entries::indexed_value;
 use tandem_record::key;
 use tandem_record::row::Row;
-use tandem_record::value::Path;
+use tandem_record::value::{Path, ValueRef};
 
 /// One part of a sort.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,10 +48,14 @@ impl Natural {
     }
 }
 
+/// Those of a number and a position, or of a position alone, are short enough to take no
+/// memory of their own: one allocation less for each row that is read.
+pub(crate) type OrderBytes = SmallVec<[u8; 32]>;
+
 /// The place of a record in an order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct OrderKey {
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: OrderBytes,
     /// Where the sort values end and the natural order begins.
     pub(crate) tie_at: usize,
 }
@@ -87,9 +92,20 @@ impl Order {
 
     /// The place of `row` in this order.
     pub(crate) fn key(&self, row: &Row, primary_key: &[u8]) -> OrderKey {
-        let mut bytes = Vec::with_capacity(16 + 16 * self.parts.len());
-        for part in &self.parts {
-            key::encode_part(&indexed_value(row, &part.path), part.descending, &mut bytes);
+        let mut bytes = OrderBytes::new();
+        if !self.parts.is_empty() {
+            let mut values = Vec::with_capacity(16 * self.parts.len());
+            for SortPart { path, descending } in &self.parts {
+                if path.is_single() {
+                    row.with_field(path.first(), |value| {
+                        let value = value.unwrap_or(ValueRef::Null);
+                        key::encode_part(value, *descending, &mut values);
+                    });
+                } else {
+                    key::encode_part(&indexed_value(row, path), *descending, &mut values);
+                }
+            }
+            bytes.extend_from_slice(&values);
         }
         let tie_at = bytes.len();
         match self.natural {

@@ -173,6 +173,14 @@ pub fn primary_key_of(index: &Index, key: &Bytes, value: &Bytes) -> Result<Bytes
     if !value.is_empty() {
         return Ok(value.clone());
     }
+    Ok(key.slice(primary_key_at(index, key)?..))
+}
+
+/// Where the primary key begins in the key of an entry that carries it.
+///
+/// # Errors
+/// `CORRUPTED`.
+pub fn primary_key_at(index: &Index, key: &[u8]) -> Result<usize> {
     let damaged =
         || Error::corrupted("An index entry is damaged").with("index", index.name.as_str());
     let (_, rest) = keys::split_index_entry(key).ok_or_else(damaged)?;
@@ -180,7 +188,7 @@ pub fn primary_key_of(index: &Index, key: &Bytes, value: &Bytes) -> Result<Bytes
     for part in &index.parts {
         key::skip_part(part.descending, &mut rest)?;
     }
-    Ok(key.slice(key.len() - rest.len()..))
+    Ok(key.len() - rest.len())
 }
 
 /// What a unique index answers when `values` are taken.

@@ -3,7 +3,7 @@ use std::iter::Peekable;
 
 use bytes::Bytes;
 use tandem_base::Result;
-use tandem_storage::{Direction, Entries, KeyRange};
+use tandem_storage::{Direction, Entries, Entry, KeyRange};
 
 use crate::transaction::Transaction;
 
@@ -25,8 +25,9 @@ type Own<'a> = Box<dyn Iterator<Item = (&'a Bytes, &'a Option<Bytes>)> + Send + 
 /// transaction has read.
 pub struct Merged<'a> {
     transaction: &'a Transaction,
-    committed: Peekable<Entries<'a>>,
-    own: Peekable<Own<'a>>,
+    committed: Entries<'a>,
+    /// `None`: the transaction wrote nothing in the range. Then nothing is merged.
+    merge: Option<Merge<'a>>,
     range: KeyRange,
     direction: Direction,
     tracked: bool,
@@ -35,6 +36,13 @@ pub struct Merged<'a> {
     begun: bool,
     last: Option<Bytes>,
     exhausted: bool,
+}
+
+/// The own writes that are still to come, and the committed entry that was looked at
+/// beside them.
+struct Merge<'a> {
+    own: Peekable<Own<'a>>,
+    ahead: Option<Option<Result<Entry>>>,
 }
 
 impl<'a> Merged<'a> {
@@ -46,14 +54,17 @@ impl<'a> Merged<'a> {
         direction: Direction,
         tracked: bool,
     ) -> Self {
-        let own: Own<'a> = match direction {
-            Direction::Forward => Box::new(own),
-            Direction::Reverse => Box::new(own.rev()),
-        };
+        let merge = own.clone().next().map(|_| {
+            let own: Own<'a> = match direction {
+                Direction::Forward => Box::new(own),
+                Direction::Reverse => Box::new(own.rev()),
+            };
+            Merge { own: own.peekable(), ahead: None }
+        });
         Self {
             transaction,
-            committed: committed.peekable(),
-            own: own.peekable(),
+            committed,
+            merge,
             range,
             direction,
             tracked,
@@ -71,15 +82,32 @@ impl<'a> Merged<'a> {
         }
     }
 
+    fn committed(&mut self, entry: Option<Result<Entry>>) -> Option<Result<MergedEntry>> {
+        match entry {
+            Some(Ok((key, value))) => {
+                self.passes(&key);
+                Some(Ok(MergedEntry { key, value, own: false }))
+            }
+            Some(Err(error)) => Some(Err(error)),
+            None => {
+                self.exhausted = true;
+                None
+            }
+        }
+    }
+}
+
+impl Merge<'_> {
     /// Which side has the next key in scan order.
-    fn next_side(&mut self) -> Side {
-        match (self.committed.peek(), self.own.peek()) {
+    fn next_side(&mut self, committed: &mut Entries<'_>, direction: Direction) -> Side {
+        let committed = self.ahead.get_or_insert_with(|| committed.next());
+        match (committed, self.own.peek()) {
             (None, None) => Side::Neither,
             (Some(_), None) | (Some(Err(_)), _) => Side::Committed,
             (None, Some(_)) => Side::Own,
             (Some(Ok((committed, _))), Some((own, _))) => {
-                let order = match self.direction {
-                    Direction::Forward => committed.cmp(own),
+                let order = match direction {
+                    Direction::Forward => (*committed).cmp(own),
                     Direction::Reverse => (*own).cmp(committed),
                 };
                 match order {
@@ -104,24 +132,21 @@ impl Iterator for Merged<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let side = self.next_side();
+            let Some(merge) = &mut self.merge else {
+                let entry = self.committed.next();
+                return self.committed(entry);
+            };
+            let side = merge.next_side(&mut self.committed, self.direction);
             match side {
-                Side::Neither => {
-                    self.exhausted = true;
-                    return None;
+                Side::Neither | Side::Committed => {
+                    let entry = merge.ahead.take().flatten();
+                    return self.committed(entry);
                 }
-                Side::Committed => match self.committed.next()? {
-                    Ok((key, value)) => {
-                        self.passes(&key);
-                        return Some(Ok(MergedEntry { key, value, own: false }));
-                    }
-                    Err(error) => return Some(Err(error)),
-                },
                 Side::Own | Side::Both => {
                     if matches!(side, Side::Both) {
-                        self.committed.next();
+                        merge.ahead = None;
                     }
-                    let (key, value) = self.own.next()?;
+                    let (key, value) = merge.own.next()?;
                     self.passes(key);
                     if let Some(value) = value {
                         let (key, value) = (key.clone(), value.clone());

@@ -227,7 +227,7 @@ pub fn group_by(
     tx.read_statement(|tx| {
         let order = Order::new(records.catalog(tx)?.bucket(bucket)?, &[], false);
         for_each_inner(records, tx, bucket, filter, &mut |primary_key, row| {
-            groups.add(order.key(&row, &primary_key).bytes, &row)
+            groups.add(order.key(&row, &primary_key).bytes.into_vec(), &row)
         })
     })?;
     Ok(groups.finish())

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use tandem_base::Result;
 use tandem_record::catalog::{Bucket, Index};
-use tandem_record::entries::{IndexEntry, entries, primary_key_of};
+use tandem_record::entries::{IndexEntry, entries, primary_key_at};
 use tandem_record::keys;
 use tandem_record::row::Row;
 use tandem_storage::{Direction, KeyRange};
@@ -9,7 +9,7 @@ use tandem_transaction::{Isolation, MergedEntry, Read, Transaction};
 
 use std::sync::Arc;
 
-use crate::execute::fetch::{Ahead, Candidate, Fetch};
+use crate::execute::fetch::{Ahead, Candidate, Fetch, KeyOf};
 
 /// What a visitor wants next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,13 +85,20 @@ impl Access {
             Self::Insertion { order_index, range } => {
                 let mut fetch = Fetch::new(tx, bucket, ahead);
                 fetch
-                    .scan(range, direction, examined, &|_, value| Ok(value), &mut |candidate| {
-                        let Candidate { entry, primary_key, row, own } = candidate;
-                        if own && keys::order_entry(*order_index, row.position()) != entry {
-                            return Ok(Step::More);
-                        }
-                        visit(primary_key, row)
-                    })
+                    .scan(
+                        range,
+                        direction,
+                        examined,
+                        &|_, key| Ok(KeyOf::Apart(key)),
+                        &mut |candidate| {
+                            let Candidate { entry, row, own, .. } = &candidate;
+                            if *own && keys::order_entry(*order_index, row.position()) != entry {
+                                return Ok(Step::More);
+                            }
+                            let (primary_key, row) = candidate.into_parts();
+                            visit(primary_key, row)
+                        },
+                    )
                     .map(drop)
             }
             Self::Index { index, ranges, key_at } => {
@@ -102,19 +109,20 @@ impl Access {
                 let mut own_entries = Vec::new();
                 let may_hide = index.unique && own_view_differs(tx, bucket);
                 let primary_key = |key: &Bytes, value: Bytes| match key_at {
-                    _ if !value.is_empty() => Ok(value),
-                    Some(at) => Ok(key.slice(at..)),
-                    None => primary_key_of(index, key, &value),
+                    _ if !value.is_empty() => Ok(KeyOf::Apart(value)),
+                    Some(at) => Ok(KeyOf::Entry(*at)),
+                    None => primary_key_at(index, key).map(KeyOf::Entry),
                 };
                 let mut take = |candidate: Candidate| {
-                    let Candidate { entry, primary_key, row, own } = candidate;
-                    if index.multi || own {
+                    if index.multi || candidate.own {
+                        let Candidate { entry, row, .. } = &candidate;
                         own_entries.clear();
-                        entries(index, &row, &primary_key, &mut own_entries)?;
-                        if first_met(&own_entries, ranges, direction) != Some(&entry) {
+                        entries(index, row, candidate.primary_key(), &mut own_entries)?;
+                        if first_met(&own_entries, ranges, direction) != Some(entry) {
                             return Ok(Step::More);
                         }
                     }
+                    let (primary_key, row) = candidate.into_parts();
                     visit(primary_key, row)
                 };
                 until_enough(in_direction(ranges, direction), |range| {
@@ -141,8 +149,11 @@ impl Access {
 /// another record's by now, so that unique indexes give no order, and what they
 /// hide has to be looked for.
 pub(crate) fn own_view_differs(tx: &Transaction, bucket: &Bucket) -> bool {
+    if tx.isolation() != Isolation::ReadCommitted || tx.writes().is_empty() {
+        return false;
+    }
     let rows = KeyRange::prefix(&keys::row_prefix(bucket.id));
-    tx.isolation() == Isolation::ReadCommitted && tx.writes().rows_in(&rows).next().is_some()
+    tx.writes().rows_in(&rows).next().is_some()
 }
 
 /// Of a row's entries, the one that a scan of `ranges` meets first. A row with

@@ -7,7 +7,7 @@ use tandem_transaction::Transaction;
 
 use crate::execute::access::{Examined, Step};
 use crate::execute::fetch::Ahead;
-use crate::execute::top::Top;
+use crate::execute::top::{Sorted, Top};
 use crate::order::{Order, OrderKey};
 use crate::plan::{Plan, Served};
 
@@ -69,7 +69,6 @@ pub(crate) fn collect(
     }
     let sorting_wanted = if whole_groups { usize::MAX } else { wanted };
     let mut group = Top::new(sorting_wanted, sort);
-    let mut group_values: Option<Vec<u8>> = None;
     // How many candidates are surely wanted when so many rows are found: all, where they
     // are to be sorted; otherwise one for each that is missing, and one to see that a
     // group is over. Where bytes end a portion, nobody knows; to read more than was wanted
@@ -89,7 +88,7 @@ pub(crate) fn collect(
             let enough = plan.served == Served::Groups
                 && group.len() > 0
                 && out.rows.len() + group.len() >= wanted
-                && group_values.as_deref() != Some(order.key(&row, &primary_key).sort_bytes());
+                && !has_values(&group, order.key(&row, &primary_key).sort_bytes());
             return Ok(if enough { Step::Enough } else { Step::More });
         }
         let order = order.key(&row, &primary_key);
@@ -105,13 +104,11 @@ pub(crate) fn collect(
                 }
             }
             Served::Groups => {
-                if group_values.as_deref() != Some(found.order.sort_bytes()) {
-                    let rest = Top::new(sorting_wanted, sort);
-                    out.extend(std::mem::replace(&mut group, rest).into_sorted(), sorting_wanted)?;
+                if !has_values(&group, found.order.sort_bytes()) {
+                    out.extend(group.take_sorted(), sorting_wanted)?;
                     if out.rows.len() >= wanted || out.bytes >= enough_bytes {
                         return Ok(Step::Enough);
                     }
-                    group_values = Some(found.order.sort_bytes().to_vec());
                 }
                 group.push(found)?;
             }
@@ -121,8 +118,13 @@ pub(crate) fn collect(
         Ok(Step::More)
     };
     plan.access.visit(tx, bucket, plan.direction, &ahead, examined, &mut take)?;
-    out.extend(group.into_sorted(), sorting_wanted)?;
+    out.extend(group.take_sorted(), sorting_wanted)?;
     Ok(out.rows)
+}
+
+/// Whether the rows of a group have these sort values.
+fn has_values(group: &Top, sort_bytes: &[u8]) -> bool {
+    group.any().is_some_and(|any| any.order.sort_bytes() == sort_bytes)
 }
 
 /// The rows to be answered, which are never more than they may be.
@@ -147,7 +149,18 @@ impl Answer {
     }
 
     /// Takes rows up to `wanted` in all.
-    fn extend(&mut self, found: Vec<Found>, wanted: usize) -> Result<()> {
+    fn extend(&mut self, found: Sorted, wanted: usize) -> Result<()> {
+        let bytes: usize = found.iter().map(Found::bytes).sum();
+        if self.rows.is_empty()
+            && found.len() > 1
+            && found.len() <= wanted.min(self.bounds.rows)
+            && bytes <= self.bounds.bytes
+        {
+            // All of them and nothing else: as they lie.
+            self.bytes = bytes;
+            self.rows = found.into_vec();
+            return Ok(());
+        }
         let room = wanted.saturating_sub(self.rows.len());
         self.rows.reserve(found.len().min(room));
         found.into_iter().take(room).try_for_each(|found| self.push(found))

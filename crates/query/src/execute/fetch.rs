@@ -15,7 +15,7 @@
 
 use std::cell::Cell;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use tandem_base::{Error, Result};
 use tandem_record::catalog::Bucket;
 use tandem_record::keys;
@@ -34,19 +34,55 @@ const ENOUGH_BYTES: usize = 1 << 20;
 /// How many further candidates a visitor surely takes, if there are as many.
 pub(crate) type Ahead = Cell<usize>;
 
+/// Where the primary key of an entry is.
+pub(super) enum KeyOf {
+    /// At the end of the entry, from here on. To take another reference to its memory, and
+    /// let go of it, would be two atomic operations for each row.
+    Entry(usize),
+    Apart(Bytes),
+}
+
+impl KeyOf {
+    fn of<'k>(&'k self, entry: &'k [u8]) -> &'k [u8] {
+        match self {
+            Self::Entry(at) => entry.get(*at..).unwrap_or_default(),
+            Self::Apart(key) => key,
+        }
+    }
+}
+
 /// An entry with its row.
 pub(super) struct Candidate {
     pub(super) entry: Bytes,
-    pub(super) primary_key: Bytes,
+    primary_key: KeyOf,
     pub(super) row: Row,
     /// Whether the transaction itself wrote the row.
     pub(super) own: bool,
 }
 
+impl Candidate {
+    pub(super) fn primary_key(&self) -> &[u8] {
+        self.primary_key.of(&self.entry)
+    }
+
+    /// The primary key and the row.
+    pub(super) fn into_parts(self) -> (Bytes, Row) {
+        let Self { mut entry, primary_key, row, .. } = self;
+        let primary_key = match primary_key {
+            KeyOf::Entry(at) => {
+                entry.advance(at.min(entry.len()));
+                entry
+            }
+            KeyOf::Apart(key) => key,
+        };
+        (primary_key, row)
+    }
+}
+
 /// An entry that has been read, its row perhaps not.
 struct Met {
     entry: Bytes,
-    primary_key: Bytes,
+    primary_key: KeyOf,
     own: bool,
     row: Known,
 }
@@ -72,7 +108,7 @@ pub(super) struct Fetch<'a> {
 
 impl<'a> Fetch<'a> {
     pub(super) fn new(tx: &'a Transaction, bucket: &'a Bucket, ahead: &'a Ahead) -> Self {
-        Self { tx, bucket, ahead, row_key: Vec::new() }
+        Self { tx, bucket, ahead, row_key: Vec::with_capacity(64) }
     }
 
     /// Calls `take` with each entry of `range` and its row; `primary_key` reads an entry.
@@ -81,7 +117,7 @@ impl<'a> Fetch<'a> {
         range: &KeyRange,
         direction: Direction,
         examined: &mut Examined,
-        primary_key: &impl Fn(&Bytes, Bytes) -> Result<Bytes>,
+        primary_key: &impl Fn(&Bytes, Bytes) -> Result<KeyOf>,
         take: &mut impl FnMut(Candidate) -> Result<Step>,
     ) -> Result<Step> {
         if range.is_empty() {
@@ -119,7 +155,7 @@ impl<'a> Fetch<'a> {
         key: Bytes,
         value: Bytes,
         examined: &mut Examined,
-        primary_key: &impl Fn(&Bytes, Bytes) -> Result<Bytes>,
+        primary_key: &impl Fn(&Bytes, Bytes) -> Result<KeyOf>,
         take: &mut impl FnMut(Candidate) -> Result<Step>,
     ) -> Result<Step> {
         let met = self.meet(key, value, primary_key)?;
@@ -130,10 +166,10 @@ impl<'a> Fetch<'a> {
         &mut self,
         entry: Bytes,
         value: Bytes,
-        primary_key: &impl Fn(&Bytes, Bytes) -> Result<Bytes>,
+        primary_key: &impl Fn(&Bytes, Bytes) -> Result<KeyOf>,
     ) -> Result<Met> {
         let primary_key = primary_key(&entry, value)?;
-        keys::put_row(self.bucket.id, &primary_key, &mut self.row_key);
+        keys::put_row(self.bucket.id, primary_key.of(&entry), &mut self.row_key);
         let own = self.tx.own_write(&self.row_key).is_some();
         let row = self.tx.get_cached(&self.row_key).map_or(Known::Nothing, Known::Whole);
         Ok(Met { entry, primary_key, own, row })
@@ -145,7 +181,7 @@ impl<'a> Fetch<'a> {
             .iter()
             .enumerate()
             .filter(|(_, met)| matches!(met.row, Known::Nothing))
-            .map(|(at, met)| (keys::row(self.bucket.id, &met.primary_key), at))
+            .map(|(at, met)| (keys::row(self.bucket.id, met.primary_key.of(&met.entry)), at))
             .collect();
         wanted.sort_unstable();
         // An entry of a record with several in the index is met again.
@@ -170,7 +206,10 @@ impl<'a> Fetch<'a> {
         let Met { entry, primary_key, own, row } = met;
         examined.entries += 1;
         examined.rows += 1;
-        keys::put_row(self.bucket.id, &primary_key, &mut self.row_key);
+        // Which row it is matters where it is asked for or remembered.
+        if matches!(row, Known::Nothing) || self.tx.remembers_reads() {
+            keys::put_row(self.bucket.id, primary_key.of(&entry), &mut self.row_key);
+        }
         self.tx.track_point(&self.row_key);
         let row = match row {
             Known::Whole(row) => row.map(Row::from_whole),

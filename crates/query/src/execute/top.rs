@@ -1,6 +1,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use smallvec::SmallVec;
 use tandem_base::{Error, Result};
 
 use crate::execute::{Bounds, Found};
@@ -17,16 +18,20 @@ pub(crate) struct Top {
 /// Room for so many rows is made at once.
 const FEW: usize = 32;
 
+/// Rows in order. One alone, as most groups of equal sort values are, takes no memory of
+/// its own.
+pub(crate) type Sorted = SmallVec<[Found; 1]>;
+
 enum Kept {
     /// No more than are wanted: in the order in which they came.
-    Few(Vec<Found>),
+    Few(Sorted),
     /// As many as are wanted, the last of them at hand.
     Most(BinaryHeap<Ranked>),
 }
 
 impl Top {
     pub(crate) fn new(wanted: usize, bounds: Bounds) -> Self {
-        Self { kept: Kept::Few(Vec::new()), bytes: 0, wanted, bounds }
+        Self { kept: Kept::Few(Sorted::new()), bytes: 0, wanted, bounds }
     }
 
     /// Takes in one row. Cost: the logarithm of what is held, once that is as
@@ -48,7 +53,7 @@ impl Top {
                     return Err(Error::limit("sortRows", max, max + 1));
                 }
                 self.bytes += found.bytes();
-                if rows.capacity() == 0 {
+                if rows.len() == 1 && !rows.spilled() {
                     rows.reserve(self.wanted.min(FEW));
                 }
                 rows.push(found);
@@ -75,12 +80,23 @@ impl Top {
         }
     }
 
-    /// The rows kept, in order.
-    pub(crate) fn into_sorted(self) -> Vec<Found> {
-        let mut rows = match self.kept {
+    /// One of the rows kept.
+    pub(crate) fn any(&self) -> Option<&Found> {
+        match &self.kept {
+            Kept::Few(rows) => rows.first(),
+            Kept::Most(heap) => heap.peek().map(|Ranked(found)| found),
+        }
+    }
+
+    /// The rows kept, in order; none are left.
+    pub(crate) fn take_sorted(&mut self) -> Sorted {
+        self.bytes = 0;
+        let mut rows = match std::mem::replace(&mut self.kept, Kept::Few(Sorted::new())) {
             Kept::Few(rows) => rows,
             Kept::Most(heap) => heap.into_iter().map(|Ranked(found)| found).collect(),
         };
+        // Where they came in order, as through an index in the natural order, that is seen
+        // in one pass.
         rows.sort_unstable_by(|a, b| a.order.cmp(&b.order));
         rows
     }

@@ -134,7 +134,8 @@ impl LiveResult {
         before: Option<&Row>,
         after: Option<&Row>,
     ) -> Applied {
-        let place = |row: Option<&Row>| row.map(|row| self.order.key(row, primary_key).bytes);
+        let place =
+            |row: Option<&Row>| row.map(|row| self.order.key(row, primary_key).bytes.into_vec());
         let (before, after) = (before.zip(place(before)), after.zip(place(after)));
         match &mut self.kept {
             Kept::Rows(window) => window.apply(live, before, after),

@@ -39,7 +39,9 @@ impl Numbers {
         for_each_inner(records, tx, &query.bucket, filter, &mut |primary_key, row| {
             match &mut numbers {
                 Self::One(accumulator) => accumulator.add(&row),
-                Self::Groups(groups) => groups.add(order.key(&row, &primary_key).bytes, &row)?,
+                Self::Groups(groups) => {
+                    groups.add(order.key(&row, &primary_key).bytes.into_vec(), &row)?
+                }
             }
             Ok(())
         })?;

@@ -58,7 +58,7 @@ impl Window {
             found => (found?, wanted),
         };
         let is_complete = wanted.is_none_or(|wanted| found.len() < wanted);
-        let bound = found.last().filter(|_| !is_complete).map(|last| last.order.bytes.clone());
+        let bound = found.last().filter(|_| !is_complete).map(|last| last.order.bytes.to_vec());
         let mut window = Self {
             rows: BTreeMap::new(),
             bound,
@@ -68,7 +68,7 @@ impl Window {
             stored_bytes: 0,
         };
         for Found { order, row, .. } in found {
-            window.insert(order.bytes, KeptRow::of(query, &row));
+            window.insert(order.bytes.into_vec(), KeptRow::of(query, &row));
         }
         Ok(window)
     }

@@ -146,7 +146,7 @@ impl IndexBounds {
 
     fn note(&mut self, part: &IndexPart, condition: Constraint, arrays: bool) {
         self.selectivity *= condition.selectivity();
-        self.bounds.push(Bound { path: part.path.to_string(), condition, arrays });
+        self.bounds.push(Bound { path: part.path.as_str().to_owned(), condition, arrays });
     }
 }
 
@@ -160,7 +160,8 @@ fn extended(part: &IndexPart, prefixes: &[Vec<u8>], values: &[&Value]) -> Vec<Ve
     let mut all = Vec::with_capacity(prefixes.len() * values.len());
     for prefix in prefixes {
         for value in values {
-            let mut longer = prefix.clone();
+            let mut longer = Vec::with_capacity(prefix.len() + 40);
+            longer.extend_from_slice(prefix);
             key::encode_part(*value, part.descending, &mut longer);
             all.push(longer);
         }

@@ -22,7 +22,7 @@ pub(crate) fn all(
     constraints: &Constraints,
     order: Option<&Order>,
 ) -> Vec<Plan> {
-    let mut plans = Vec::new();
+    let mut plans = Vec::with_capacity(4);
     plans.extend(by_primary_key(bucket, constraints, order));
     plans.extend(by_indexes(tx, bucket, filter, constraints, order));
     plans.push(scan(bucket, order));
@@ -78,7 +78,8 @@ fn by_primary_key(
     let path = constraints.paths().find(|path| is_key(bucket, path.as_str()))?;
     // Keys are scalars, so both bounds of a range are bounds of one value.
     let constraint = constraints.best(path, false)?;
-    let bound = Bound { path: path.to_string(), condition: constraint.clone(), arrays: false };
+    let bound =
+        Bound { path: path.as_str().to_owned(), condition: constraint.clone(), arrays: false };
     let (mut served, direction) = by_key(bucket, order);
     let access = match &constraint {
         Constraint::AnyOf(values) => {

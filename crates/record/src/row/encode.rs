@@ -17,7 +17,8 @@ pub(super) fn encode(fields: &Map<String, Value>, metadata: Metadata) -> Result<
 /// `old` with `changes`: fields that it has keep their place, others follow in
 /// the order given, `_expiresAt` stays last. What does not change is copied.
 pub(super) fn merge(old: &Row, changes: &[(&str, &Value)], metadata: Metadata) -> Result<Row> {
-    let mut pieces: Vec<_> = (0..old.fields).map(|at| Piece::Stored(old.field_at(at))).collect();
+    let mut pieces: Vec<_> =
+        (0..old.field_count()).map(|at| Piece::Stored(old.field_at(at))).collect();
     for (name, value) in changes {
         let piece = Piece::Field(name, value);
         match old.find(name) {
@@ -96,7 +97,7 @@ fn write_with(pieces: &[Piece<'_>], metadata: Metadata, wide: bool) -> Result<Op
     out[at::METADATA..at::CHECKSUM].copy_from_slice(&metadata.to_bytes());
     let checksum = content_hash(&out) ^ metadata_hash(&out);
     out[at::CHECKSUM..at::TABLE].copy_from_slice(&checksum.to_le_bytes());
-    Ok(Some(Row { bytes: Bytes::from(out), metadata, wide, fields: count, body }))
+    Ok(Row::of_parts(Bytes::from(out), wide, count, body))
 }
 
 /// Writes an entry of the table.

@@ -1,3 +1,5 @@
+use crate::row::at;
+
 /// Where a record stands in the insertion order of its bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
@@ -76,6 +78,22 @@ impl Metadata {
         bytes
     }
 
+    /// That of a stored row. Whoever made the [`Row`](crate::row::Row) has seen that there
+    /// are as many bytes.
+    #[inline]
+    pub(super) fn of_stored(row: &[u8]) -> Self {
+        let bytes = row.get(at::METADATA..).and_then(|rest| rest.first_chunk());
+        bytes.map_or(Self::NONE, Self::from_bytes)
+    }
+
+    const NONE: Self = Self {
+        version: 0,
+        created_at: 0,
+        updated_at: 0,
+        position: Position { revision: 0, ordinal: 0 },
+    };
+
+    #[inline]
     pub(super) fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
         let number = |at: usize| {
             let mut word = [0; 8];

@@ -54,14 +54,15 @@ mod at {
     pub(super) const TABLE: usize = 42;
 }
 
-/// One record as it is stored. Cheap to clone.
+/// One record as it is stored. Cheap to clone, and small: a read moves each of its rows
+/// through several vectors. The metadata is read from the bytes when asked for.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Row {
+    /// A header and a body at least.
     bytes: Bytes,
-    metadata: Metadata,
     wide: bool,
-    fields: usize,
-    body: usize,
+    fields: u32,
+    body: u32,
 }
 
 impl Row {
@@ -114,12 +115,11 @@ impl Row {
     /// a copy of the bytes, none if nobody else holds them.
     #[must_use]
     pub fn restamp(self, version: u64, position: Position) -> Self {
-        let Self { bytes, mut metadata, wide, fields, body } = self;
-        metadata.version = version;
-        metadata.position = position;
+        let metadata = Metadata { version, position, ..self.metadata() };
+        let Self { bytes, wide, fields, body } = self;
         let mut bytes = bytes.try_into_mut().unwrap_or_else(|shared| shared[..].into());
         encode::write_metadata(&mut bytes, metadata);
-        Self { bytes: bytes.freeze(), metadata, wide, fields, body }
+        Self { bytes: bytes.freeze(), wide, fields, body }
     }
 
     /// The stored bytes.
@@ -137,37 +137,37 @@ impl Row {
     /// The metadata.
     #[must_use]
     pub fn metadata(&self) -> Metadata {
-        self.metadata
+        Metadata::of_stored(&self.bytes)
     }
 
     /// The record's own counter, 1 at insert.
     #[must_use]
     pub fn version(&self) -> u64 {
-        self.metadata.version
+        self.metadata().version
     }
 
     /// When it was inserted, in milliseconds since 1970.
     #[must_use]
     pub fn created_at(&self) -> u64 {
-        self.metadata.created_at
+        self.metadata().created_at
     }
 
     /// When it was last updated, in milliseconds since 1970.
     #[must_use]
     pub fn updated_at(&self) -> u64 {
-        self.metadata.updated_at
+        self.metadata().updated_at
     }
 
     /// Its place in insertion order.
     #[must_use]
     pub fn position(&self) -> Position {
-        self.metadata.position
+        self.metadata().position
     }
 
     /// The user's fields as JSON text.
     #[must_use]
     pub fn body(&self) -> &[u8] {
-        &self.bytes[self.body..]
+        &self.bytes[self.body as usize..]
     }
 
     /// The user's fields, without metadata. Cost: parses the body.
@@ -188,7 +188,7 @@ impl Row {
         let mut fields = self.fields()?;
         let expires_at = fields.shift_remove(EXPIRES_AT);
         for name in METADATA_NAMES {
-            fields.insert(name.to_owned(), self.metadata.field(name).into());
+            fields.insert(name.to_owned(), self.metadata().field(name).into());
         }
         if let Some(expires_at) = expires_at {
             fields.insert(EXPIRES_AT.to_owned(), expires_at);
@@ -200,7 +200,7 @@ impl Row {
 impl std::fmt::Debug for Row {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let body = String::from_utf8_lossy(self.body());
-        write!(f, "Row({:?} {body})", self.metadata)
+        write!(f, "Row({:?} {body})", self.metadata())
     }
 }
 

@@ -7,7 +7,7 @@ impl Row {
     pub fn write_json(&self, out: &mut Vec<u8>) {
         let body = self.body();
         let expires_at =
-            self.fields.checked_sub(1).map(|last| self.offset(last)).filter(|offset| {
+            self.field_count().checked_sub(1).map(|last| self.offset(last)).filter(|offset| {
                 let rest = &body[*offset + 1..];
                 rest.strip_prefix(EXPIRES_AT.as_bytes())
                     .is_some_and(|rest| rest.starts_with(b"\":"))
@@ -18,14 +18,22 @@ impl Row {
             Some(_) => &body[..1],
             None => &body[..body.len() - 1],
         };
-        out.reserve(body.len() + 96);
+        // Names and digits, and the last brace.
+        out.reserve(body.len() + 100);
         out.extend_from_slice(head);
-        let Metadata { version, created_at, updated_at, .. } = self.metadata;
-        let first = if head.len() > 1 { ",\"_version\":" } else { "\"_version\":" };
-        let names = [first, ",\"_createdAt\":", ",\"_updatedAt\":"];
-        for (name, number) in names.into_iter().zip([version, created_at, updated_at]) {
-            out.extend_from_slice(name.as_bytes());
-            write_unsigned(out, number);
+        let Metadata { version, created_at, updated_at, .. } = self.metadata();
+        out.extend_from_slice(if head.len() > 1 { b",\"_version\":" } else { b"\"_version\":" });
+        write_unsigned(out, version);
+        out.extend_from_slice(b",\"_createdAt\":");
+        let created = out.len();
+        write_unsigned(out, created_at);
+        let created = created..out.len();
+        out.extend_from_slice(b",\"_updatedAt\":");
+        // Never updated: the same digits again.
+        if updated_at == created_at {
+            out.extend_from_within(created);
+        } else {
+            write_unsigned(out, updated_at);
         }
         match expires_at {
             Some(offset) => {
@@ -46,7 +54,7 @@ impl Row {
             if names[..index].iter().any(|earlier| earlier.as_ref() == name) {
                 continue;
             }
-            let metadata = self.metadata.field(name);
+            let metadata = self.metadata_field(name);
             let text = self.field_text(name).filter(|_| metadata.is_none());
             if metadata.is_none() && text.is_none() {
                 continue;

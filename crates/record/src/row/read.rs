@@ -3,14 +3,16 @@ use serde_json::{Number, Value};
 use tandem_base::{Code, Error, Result};
 
 use crate::row::encode::{content_hash, metadata_hash, write_string};
-use crate::row::{FORMAT, Metadata, Row, WIDE, at, damaged};
+use crate::row::{FORMAT, Row, WIDE, at, damaged};
 use crate::value::{Path, Step, ValueRef};
 
 /// Of bytes as they come from an engine.
 pub(super) fn open(bytes: Bytes) -> Result<Row> {
     check_format(&bytes)?;
     match parse(bytes) {
-        Some(row) if is_whole(&row.bytes, row.body, row.fields, row.wide) => Ok(row),
+        Some(row) if is_whole(&row.bytes, row.body as usize, row.field_count(), row.wide) => {
+            Ok(row)
+        }
         _ => Err(damaged()),
     }
 }
@@ -39,9 +41,8 @@ fn check_format(bytes: &[u8]) -> Result<()> {
 }
 
 fn parse(bytes: Bytes) -> Option<Row> {
-    let metadata = Metadata::from_bytes(bytes.get(at::METADATA..)?.first_chunk()?);
     let (wide, fields, body) = header(&bytes)?;
-    Some(Row { metadata, wide, fields, body, bytes })
+    Row::of_parts(bytes, wide, fields, body)
 }
 
 /// Whether the table is wide, how many fields it has, and where the body begins.
@@ -99,6 +100,23 @@ fn table_entry(table: &[u8], wide: bool) -> Option<usize> {
 }
 
 impl Row {
+    /// `None` for more than a row can hold.
+    pub(super) fn of_parts(bytes: Bytes, wide: bool, fields: usize, body: usize) -> Option<Self> {
+        let (fields, body) = (u32::try_from(fields).ok()?, u32::try_from(body).ok()?);
+        Some(Self { bytes, wide, fields, body })
+    }
+
+    /// The value of a metadata field, or `None` for another name.
+    pub(super) fn metadata_field(&self, name: &str) -> Option<u64> {
+        // Most names are none of them.
+        if name.starts_with('_') { self.metadata().field(name) } else { None }
+    }
+
+    /// How many fields the user gave it.
+    pub(super) fn field_count(&self) -> usize {
+        self.fields as usize
+    }
+
     /// Where the field's name begins in the body.
     pub(super) fn offset(&self, field: usize) -> usize {
         offset(&self.bytes, field, self.wide)
@@ -106,7 +124,8 @@ impl Row {
 
     /// Name and value of a field as they are stored.
     pub(super) fn field_at(&self, field: usize) -> &[u8] {
-        let next = if field + 1 < self.fields { self.offset(field + 1) } else { self.body().len() };
+        let next =
+            if field + 1 < self.field_count() { self.offset(field + 1) } else { self.body().len() };
         self.body().get(self.offset(field)..next - 1).unwrap_or_default()
     }
 
@@ -122,7 +141,7 @@ impl Row {
         };
         let body = self.body();
         let width = width(self.wide);
-        let table = self.bytes[at::TABLE + width..self.body].chunks_exact(width);
+        let table = self.bytes[at::TABLE + width..self.body as usize].chunks_exact(width);
         table.enumerate().find_map(|(field, entry)| {
             let start = table_entry(entry, self.wide)? + 1;
             let after = start + name.len();
@@ -136,7 +155,8 @@ impl Row {
     #[must_use]
     pub fn field_text(&self, name: &str) -> Option<&[u8]> {
         let (field, value) = self.find(name)?;
-        let next = if field + 1 < self.fields { self.offset(field + 1) } else { self.body().len() };
+        let next =
+            if field + 1 < self.field_count() { self.offset(field + 1) } else { self.body().len() };
         self.body().get(value..next - 1)
     }
 
@@ -144,7 +164,7 @@ impl Row {
     /// there is no such field. A number, a plain string or a literal is read
     /// without an allocation.
     pub fn with_field<R>(&self, name: &str, read: impl FnOnce(Option<ValueRef<'_>>) -> R) -> R {
-        if let Some(number) = self.metadata.field(name) {
+        if let Some(number) = self.metadata_field(name) {
             return read(Some(ValueRef::Number(&Number::from(number))));
         }
         match self.field_text(name) {
