@@ -10,7 +10,7 @@ use tandem_storage::{Durability, WriteBatch};
 use tandem_record::Records;
 use tandem_transaction::{Errand, Errands, Read, Transaction as Engine};
 
-use crate::batch::{self, BatchEnding, BatchOptions, Operation};
+use crate::batch::{self, BatchEnding, BatchOptions, BatchResult, Operation};
 use crate::session::Session;
 use crate::store::Store;
 use crate::transaction::{Transaction, TransactionOptions};
@@ -68,8 +68,7 @@ impl Store {
     /// Runs a batch for a caller that does not wait for its commit on a thread: once,
     /// up to the commit, on this one. `then` takes what came of it, wherever that is
     /// known first, and has to be quick. If others wait for the caller meanwhile, it is
-    /// given an errand to do; those that come later are for `errands`. Not for a batch
-    /// with an idempotency key.
+    /// given an errand to do; those that come later are for `errands`.
     pub fn batch_then(
         &self,
         operations: &[Operation],
@@ -78,6 +77,14 @@ impl Store {
         then: impl FnOnce(BatchEnding) + Send + 'static,
     ) -> Option<Errand> {
         batch::begin(self, operations, options, errands, then)
+    }
+
+    /// What a batch of that idempotency key has answered before, if it has one.
+    ///
+    /// # Errors
+    /// `STORAGE_ERROR`, `CLOSED`.
+    pub fn batch_before(&self, options: &BatchOptions) -> Result<Option<BatchResult>> {
+        batch::first_result(self, options)
     }
 
     /// The config of a stored query.

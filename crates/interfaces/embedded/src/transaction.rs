@@ -311,16 +311,17 @@ impl Transaction {
         })
     }
 
-    /// Commits for a caller that does not wait; see [`engine::Transaction::commit_then`].
+    /// As [`commit_keeping`](Self::commit_keeping), for a caller that does not wait; see [`engine::Transaction::commit_then`].
     pub(crate) fn commit_then(
         self,
-        options: &CommitOptions,
+        options: CommitOptions,
+        payload: Bytes,
         errands: &Arc<dyn engine::Errands>,
         then: impl FnOnce(engine::Ending) + Send + 'static,
     ) -> Option<engine::Errand> {
         let options = engine::CommitOptions {
             durability: options.durability.or(self.durability),
-            idempotency: None,
+            idempotency: options.idempotency_key.map(|key| (key, payload)),
         };
         let engine = self.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
         engine.commit_then(options, errands, then)

@@ -17,7 +17,7 @@ use tandem_query::{self as query, Query, QueryLimits};
 use tandem_record::Records;
 use tandem_record::row::Row;
 use tandem_storage::Durability;
-use tandem_transaction::Transaction as Engine;
+use tandem_transaction::{Receipt, Transaction as Engine};
 
 pub use operation::Operation;
 pub use result::{BatchResult, OperationResult};
@@ -108,7 +108,7 @@ fn check_length(store: &Store, operations: &[Operation]) -> Result<()> {
 }
 
 /// What the batch has answered before under its idempotency key.
-fn first_result(store: &Store, options: &BatchOptions) -> Result<Option<BatchResult>> {
+pub(crate) fn first_result(store: &Store, options: &BatchOptions) -> Result<Option<BatchResult>> {
     let Some(key) = &options.commit.idempotency_key else { return Ok(None) };
     let first = store.coordination()?.replay(key)?;
     first
@@ -118,11 +118,19 @@ fn first_result(store: &Store, options: &BatchOptions) -> Result<Option<BatchRes
 
 fn attempt(store: &Store, operations: &[Operation], options: &BatchOptions) -> Result<BatchResult> {
     let (transaction, results) = up_to_commit(store, operations, options)?;
-    let payload = match options.commit.idempotency_key {
-        Some(_) => result::encode(&results),
+    let payload = payload(&options.commit, &results);
+    answer(transaction.commit_keeping(options.commit.clone(), payload)?, results)
+}
+
+/// What is kept for a repetition.
+fn payload(options: &CommitOptions, results: &[OperationResult]) -> Bytes {
+    match options.idempotency_key {
+        Some(_) => result::encode(results),
         None => Bytes::new(),
-    };
-    let receipt = transaction.commit_keeping(options.commit.clone(), payload)?;
+    }
+}
+
+fn answer(receipt: Receipt, results: Vec<OperationResult>) -> Result<BatchResult> {
     match receipt.replayed {
         Some(payload) => result::decode(payload, receipt.revision),
         None => Ok(BatchResult { results, revision: receipt.revision, replayed: false }),

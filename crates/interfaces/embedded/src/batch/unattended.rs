@@ -3,24 +3,36 @@ use std::sync::Arc;
 use tandem_base::Result;
 use tandem_transaction::{Ending, Errand, Errands};
 
-use super::{BatchOptions, BatchResult, Operation, OperationResult, check_length, up_to_commit};
+use super::{
+    BatchOptions, BatchResult, Operation, OperationResult, answer, check_length, first_result,
+    payload, up_to_commit,
+};
 use crate::retry::worth_another;
 use crate::store::Store;
 
 /// One run of a batch whose commit nobody waits for on a thread.
-pub struct BatchEnding(Result<(Ending, Vec<OperationResult>)>);
+pub struct BatchEnding(Run);
+
+enum Run {
+    /// It did not come to a commit.
+    Over(Result<BatchResult>),
+    Committed(Ending, Vec<OperationResult>),
+}
 
 impl BatchEnding {
     /// What the batch answers; `None` after a conflict: then it has to be run again, by
     /// [`Store::batch`].
     ///
     /// # Errors
-    /// As [`Store::batch`].
+    /// As [`Store::batch`]; but of a batch with an idempotency key the first may have
+    /// committed meanwhile: [`Store::batch_before`].
     pub fn finish(self, store: &Store) -> Result<Option<BatchResult>> {
-        let ended = self.0.and_then(|(ending, results)| {
-            let revision = ending.finish()?.revision;
-            Ok(BatchResult { results, revision, replayed: false })
-        });
+        let ended = match self.0 {
+            Run::Over(result) => result,
+            Run::Committed(ending, results) => {
+                ending.finish().and_then(|receipt| answer(receipt, results))
+            }
+        };
         match ended {
             Err(error) if store.limits().retry.attempts > 1 && worth_another(&error) => {
                 store.count_retry();
@@ -45,16 +57,24 @@ pub(crate) fn begin(
     errands: &Arc<dyn Errands>,
     then: impl FnOnce(BatchEnding) + Send + 'static,
 ) -> Option<Errand> {
-    let begun = check_length(store, operations)
-        .and_then(|()| up_to_commit(store, operations, options))
-        .and_then(|begun| store.coordination().map(|_| begun));
+    let begun = check_length(store, operations).and_then(|()| first_result(store, options));
+    let begun = match begun {
+        Ok(None) => up_to_commit(store, operations, options),
+        Ok(Some(first)) => {
+            then(BatchEnding(Run::Over(Ok(first))));
+            return None;
+        }
+        Err(error) => Err(error),
+    };
     match begun {
         Ok((transaction, results)) => {
-            let then = move |ending| then(BatchEnding(Ok((ending, results))));
-            transaction.commit_then(&options.commit, errands, then)
+            let options = options.commit.clone();
+            let payload = payload(&options, &results);
+            let then = move |ending| then(BatchEnding(Run::Committed(ending, results)));
+            transaction.commit_then(options, payload, errands, then)
         }
         Err(error) => {
-            then(BatchEnding(Err(error)));
+            then(BatchEnding(Run::Over(Err(error))));
             None
         }
     }

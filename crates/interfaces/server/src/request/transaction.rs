@@ -150,7 +150,7 @@ impl Peer {
         let options = batch::options(fields)?;
         let (store, workers) = (self.store().clone(), self.shared.workers.clone());
         let operations: Arc<[Operation]> = operations.into();
-        if !options.is_named() && workers.commits_unattended() {
+        if workers.commits_unattended() {
             let run = {
                 let (store, operations, options) =
                     (store.clone(), operations.clone(), options.clone());
@@ -160,8 +160,14 @@ impl Peer {
                     })
                 }
             };
-            if let Some(answer) = workers.commit(run).await?.finish(&store)? {
-                return Ok(batch::text(&answer));
+            match workers.commit(run).await?.finish(&store) {
+                Ok(None) => {}
+                Ok(Some(answer)) => return Ok(batch::text(&answer)),
+                Err(error) if options.is_named() => {
+                    let before = move || store.batch_before(&options)?.ok_or(error);
+                    return Ok(batch::text(&workers.run(Class::Read, before).await?));
+                }
+                Err(error) => return Err(error),
             }
         }
         let work = move || Ok(batch::text(&store.batch(&operations, &options)?));
