@@ -25,6 +25,9 @@
 //! more commit in a second than when the next group was written after the sync, and the
 //! slowest in a hundred wait 16 ms instead of 26 (`docs/benchmarks.md`, "What was won").
 //!
+//! A caller need not be a thread that sleeps ([`Caller`]): who has gone on has others find
+//! a thread when its turn comes to work.
+//!
 //! While a leader waits it goes on deciding what arrives. A leader that begins to
 //! write hands the next group to its first member, instead of serving others while
 //! its own caller waits.
