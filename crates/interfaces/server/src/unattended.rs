@@ -181,3 +181,74 @@ impl Drop for Busy {
         self.0.send_modify(|count| *count -= 1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use tandem_base::{Code, Environment};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn calls_that_are_held_up_hold_up_no_others() {
+        let unattended = Arc::new(Unattended::new(64));
+        let (mut waiting, mut gates) = (Vec::new(), Vec::new());
+        for _ in 0..40 {
+            let (open, gate) = channel::<()>();
+            gates.push(open);
+            let unattended = unattended.clone();
+            waiting.push(tokio::spawn(async move {
+                let held_up = move |_: &Arc<dyn Errands>, sender: oneshot::Sender<()>| {
+                    let _closed = gate.recv();
+                    let _gone = sender.send(());
+                    None
+                };
+                unattended.run(held_up).await
+            }));
+        }
+        while unattended.state().begun < 40 {
+            tokio::task::yield_now().await;
+        }
+        let quick = |_: &Arc<dyn Errands>, sender: oneshot::Sender<u8>| {
+            let _gone = sender.send(7);
+            None
+        };
+        assert_eq!(unattended.run(quick).await.unwrap(), 7);
+        drop(gates);
+        for call in waiting {
+            call.await.unwrap().unwrap();
+        }
+        unattended.rests().await;
+        assert_eq!(unattended.state().runners, 0);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_leads_makes_room_and_is_waited_for_at_the_end() {
+        let unattended = Arc::new(Unattended::new(64));
+        let (open, gate) = channel::<()>();
+        let leading = |_: &Arc<dyn Errands>, sender: oneshot::Sender<()>| {
+            let _gone = sender.send(());
+            let wait = move || drop(gate.recv());
+            Some(Errand::new(&Environment::system(), wait))
+        };
+        unattended.run(leading).await.unwrap();
+        while unattended.state().runners > 0 {
+            tokio::task::yield_now().await;
+        }
+        let rests = tokio::time::timeout(Duration::ZERO, unattended.rests()).await;
+        assert!(rests.is_err(), "a thread is at work");
+        drop(open);
+        unattended.rests().await;
+    }
+
+    #[tokio::test]
+    async fn g9_a_call_that_panics_fails_alone() {
+        let unattended = Arc::new(Unattended::new(64));
+        let panics = |_: &Arc<dyn Errands>, _: oneshot::Sender<()>| panic!("on purpose");
+        let error = unattended.run(panics).await.unwrap_err();
+        assert_eq!(error.code(), Code::InternalError);
+        unattended.rests().await;
+        assert_eq!(unattended.state().runners, 0);
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tandem_base::{Code, Environment, Error, Result};
+use tandem_base::{Code, Environment, Error, Result, SystemThreads, Threads};
 use tandem_storage::{
     Direction, Durability, KeyRange, MemoryStorage, Snapshot, Storage, WriteBatch,
 };
@@ -441,7 +441,7 @@ struct Elsewhere {
 impl Errands for Elsewhere {
     fn run(&self, errand: Errand) {
         if !self.refuses {
-            std::thread::spawn(|| errand.run());
+            SystemThreads.spawn("errand", Box::new(|| errand.run())).unwrap();
         }
     }
 }
@@ -479,13 +479,13 @@ fn g2_a_commit_that_no_thread_waits_for_is_answered_when_it_is_durable_and_visib
         assert!(first.try_recv().is_err(), "it is not written");
         // One that nobody hears the answer of, and one that a thread waits for.
         drop(unattended(&coordinator, &errands));
-        let waiting = std::thread::spawn({
-            let coordinator = coordinator.clone();
-            move || coordinator.commit(add())
+        let (answers, waited) = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| coordinator.commit(add()));
+            storage.open(fails);
+            let answers = [first].into_iter().chain(more).map(|answer| answer.recv().unwrap());
+            (answers.collect::<Vec<_>>(), waiting.join().unwrap())
         });
-        storage.open(fails);
-        let answers = [first].into_iter().chain(more).map(|answer| answer.recv().unwrap());
-        for (at, (result, visible)) in answers.enumerate() {
+        for (at, (result, visible)) in answers.into_iter().enumerate() {
             match (fails, result) {
                 (None, Ok(receipt)) => {
                     assert_eq!(receipt.revision, at as u64 + 1, "in the order of arrival");
@@ -495,7 +495,7 @@ fn g2_a_commit_that_no_thread_waits_for_is_answered_when_it_is_durable_and_visib
                 (fails, result) => panic!("{fails:?}: {result:?}"),
             }
         }
-        assert_eq!(waiting.join().unwrap().is_ok(), fails.is_none());
+        assert_eq!(waited.is_ok(), fails.is_none());
         let committed = if fails.is_none() { 9 } else { 0 };
         assert_eq!(coordinator.view().unwrap().revision(), committed);
         assert_eq!(coordinator.commits_under_way(), 0);
