@@ -470,8 +470,9 @@ fn g2_a_commit_that_no_thread_waits_for_is_answered_when_it_is_durable_and_visib
     for (fails, refuses) in
         [(None, false), (None, true), (Some(Fails::Writes), false), (Some(Fails::Syncs), true)]
     {
-        let (storage, announced) = (Gated::closed(), Arc::new(Announced::default()));
-        let coordinator = Arc::new(coordinator(storage.clone(), announced.clone()));
+        let (storage, coordinator) = store(None);
+        storage.close();
+        let coordinator = Arc::new(coordinator);
         let errands: Arc<dyn Errands> = Arc::new(Elsewhere { refuses });
         let first = unattended(&coordinator, &errands);
         storage.wait_until_entered();
