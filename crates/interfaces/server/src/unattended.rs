@@ -229,7 +229,9 @@ mod tests {
         let (open, gate) = channel::<()>();
         let leading = |_: &Arc<dyn Errands>, sender: oneshot::Sender<()>| {
             let _gone = sender.send(());
-            let wait = move || drop(gate.recv());
+            let wait = move || {
+                let _closed = gate.recv();
+            };
             Some(Errand::new(&Environment::system(), wait))
         };
         unattended.run(leading).await.unwrap();

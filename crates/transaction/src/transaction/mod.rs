@@ -77,6 +77,7 @@ enum Status {
 }
 
 /// What a transaction that is to be committed has for the commit section.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 enum HandedOver {
     /// It wrote nothing.
     Nothing(Receipt),

@@ -16,7 +16,7 @@ pub struct BatchEnding(Run);
 enum Run {
     /// It did not come to a commit.
     Over(Result<BatchResult>),
-    Committed(Ending, Vec<OperationResult>),
+    Committed(Box<Ending>, Vec<OperationResult>),
 }
 
 impl BatchEnding {
@@ -70,7 +70,9 @@ pub(crate) fn begin(
         Ok((transaction, results)) => {
             let options = options.commit.clone();
             let payload = payload(&options, &results);
-            let then = move |ending| then(BatchEnding(Run::Committed(ending, results)));
+            let then = move |ending| {
+                then(BatchEnding(Run::Committed(Box::new(ending), results)));
+            };
             transaction.commit_then(options, payload, errands, then)
         }
         Err(error) => {
