@@ -1,7 +1,9 @@
-use serde_json::{Value, json};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
 
 use crate::bucket::{array, number};
-use crate::client::{Client, Door, unique_name};
+use crate::client::{Client, unique_name};
 use crate::error::{Outcome, Result};
 use crate::transaction::{Durability, Isolation};
 
@@ -30,21 +32,34 @@ impl Batch {
         Self::default()
     }
 
-    fn with(mut self, operation: Value) -> Self {
-        self.operations.push(operation);
+    /// With an operation, whose values are moved and not copied, as `json!` would.
+    fn with<const N: usize>(mut self, op: &str, bucket: &str, more: [(&str, Value); N]) -> Self {
+        let mut operation = Map::with_capacity(N + 3);
+        operation.insert("op".to_owned(), op.into());
+        operation.insert("bucket".to_owned(), bucket.into());
+        operation.extend(more.map(|(name, value)| (name.to_owned(), value)));
+        self.operations.push(Value::Object(operation));
+        self
+    }
+
+    /// The last operation is about this version.
+    fn expecting(mut self, version: Option<u64>) -> Self {
+        if let (Some(version), Some(operation)) = (version, self.operations.last_mut()) {
+            operation["expectedVersion"] = version.into();
+        }
         self
     }
 
     /// Reads a record.
     #[must_use]
     pub fn get(self, bucket: &str, key: impl Into<Value>) -> Self {
-        self.with(json!({ "op": "get", "bucket": bucket, "key": key.into() }))
+        self.with("get", bucket, [("key", key.into())])
     }
 
     /// Stores a new record.
     #[must_use]
     pub fn insert(self, bucket: &str, data: Value) -> Self {
-        self.with(json!({ "op": "insert", "bucket": bucket, "data": data }))
+        self.with("insert", bucket, [("data", data)])
     }
 
     /// Merges into a record, which must have `version` if that is given.
@@ -56,34 +71,31 @@ impl Batch {
         data: Value,
         version: Option<u64>,
     ) -> Self {
-        let operation =
-            json!({ "op": "update", "bucket": bucket, "key": key.into(), "data": data });
-        self.with(expecting(operation, version))
+        self.with("update", bucket, [("key", key.into()), ("data", data)]).expecting(version)
     }
 
     /// Deletes a record, which must have `version` if that is given.
     #[must_use]
     pub fn delete(self, bucket: &str, key: impl Into<Value>, version: Option<u64>) -> Self {
-        let operation = json!({ "op": "delete", "bucket": bucket, "key": key.into() });
-        self.with(expecting(operation, version))
+        self.with("delete", bucket, [("key", key.into())]).expecting(version)
     }
 
     /// Reads the records that match.
     #[must_use]
     pub fn find(self, bucket: &str, filter: Value) -> Self {
-        self.with(json!({ "op": "where", "bucket": bucket, "filter": filter }))
+        self.with("where", bucket, [("filter", filter)])
     }
 
     /// Reads the first record that matches.
     #[must_use]
     pub fn find_one(self, bucket: &str, filter: Value) -> Self {
-        self.with(json!({ "op": "findOne", "bucket": bucket, "filter": filter }))
+        self.with("findOne", bucket, [("filter", filter)])
     }
 
     /// Counts the records that match.
     #[must_use]
     pub fn count(self, bucket: &str, filter: Value) -> Self {
-        self.with(json!({ "op": "count", "bucket": bucket, "filter": filter }))
+        self.with("count", bucket, [("filter", filter)])
     }
 
     /// At this level instead of serializable.
@@ -109,13 +121,6 @@ impl Batch {
     }
 }
 
-fn expecting(mut operation: Value, version: Option<u64>) -> Value {
-    if let Some(version) = version {
-        operation["expectedVersion"] = version.into();
-    }
-    operation
-}
-
 impl Client {
     /// Runs a batch. The server runs it again on a conflict; the client sends
     /// it again, under the same name, when the connection is lost before the
@@ -126,24 +131,26 @@ impl Client {
     /// version is stale or the server's attempts are used up.
     pub async fn batch(&self, batch: Batch) -> Result<BatchReceipt> {
         let key = batch.idempotency_key.unwrap_or_else(unique_name);
-        let mut fields = json!({ "operations": batch.operations, "idempotencyKey": key });
+        let mut fields = Map::new();
+        fields.insert("operations".to_owned(), batch.operations.into());
+        fields.insert("idempotencyKey".to_owned(), key.into());
         if let Some(isolation) = batch.isolation {
-            fields["isolation"] = isolation.as_str().into();
+            fields.insert("isolation".to_owned(), isolation.as_str().into());
         }
         if let Some(durability) = batch.durability {
-            fields["durability"] = durability.as_str().into();
+            fields.insert("durability".to_owned(), durability.as_str().into());
         }
-        let door = Door::of(self.clone());
+        let fields = Arc::new(fields);
         let mut sent = 1;
         let mut answer = loop {
-            match door.request("store.transaction", fields.clone()).await {
+            match self.call("store.transaction", fields.clone(), None).await {
                 Err(error)
                     if error.outcome() == Outcome::Unknown
                         && sent < self.options().retry.attempts =>
                 {
                     sent += 1;
                 }
-                answer => break answer?,
+                answer => break answer?.data,
             }
         };
         let results = array(answer["results"].take())?;

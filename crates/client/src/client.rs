@@ -128,15 +128,15 @@ impl Door {
             fields.insert("transaction".to_owned(), within.handle.as_str().into());
         }
         let session = self.within.as_ref().map(|within| within.session);
-        self.client.call(kind, fields, session).await
+        self.client.call(kind, Arc::new(fields), session).await
     }
 }
 
 impl Client {
-    async fn call(
+    pub(crate) async fn call(
         &self,
         kind: &str,
-        fields: Map<String, Value>,
+        fields: Arc<Map<String, Value>>,
         session: Option<u64>,
     ) -> Result<Reply> {
         let room = self.link.room.clone().acquire_owned().await.ok();

@@ -228,7 +228,7 @@ impl Drop for Open {
             let (reply, _nobody) = oneshot::channel();
             self.door.client.link.send(Command::Call(Call {
                 kind: "store.rollback".to_owned(),
-                fields,
+                fields: fields.into(),
                 session: Some(within.session),
                 reply,
                 _room: None,

@@ -16,6 +16,7 @@ use tandem_storage::Durability;
 
 use crate::commit::Commit;
 use crate::derive::Maintenance;
+use crate::errand::{Answer, Errand, Errands, Then};
 use crate::isolation::Isolation;
 use crate::limits::TransactionLimits;
 use crate::lock::LockManager;
@@ -99,6 +100,27 @@ pub trait Coordination: Send + Sync {
     /// `CONFLICT` and constraint violations: nothing was written.
     /// `STORE_FAILED`: unknown until the store is opened again.
     fn commit(&self, request: CommitRequest) -> Result<Receipt>;
+
+    /// As [`commit`](Self::commit), for a caller that does not wait: `then` takes the
+    /// answer. If others wait for the caller meanwhile, it is given an errand to do;
+    /// those that come later are for `errands`.
+    fn commit_then(
+        self: Arc<Self>,
+        request: CommitRequest,
+        errands: &Arc<dyn Errands>,
+        then: Then,
+    ) -> Option<Errand>
+    where
+        Self: 'static,
+    {
+        let _by_this_one = errands;
+        let environment = self.environment().clone();
+        Some(Errand::new(&environment, move || {
+            let result = self.commit(request);
+            drop(self);
+            then(Answer { result, spent: None });
+        }))
+    }
 
     /// The newest view, if everything in `reads` and `keys` is in it as in the
     /// view of revision `from`; `None` if not. Commits that were under way when

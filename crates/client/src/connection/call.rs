@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -6,7 +8,8 @@ use crate::error::{Error, Result};
 /// A request on its way.
 pub(crate) struct Call {
     pub(crate) kind: String,
-    pub(crate) fields: Map<String, Value>,
+    /// Shared with whoever may send them again.
+    pub(crate) fields: Arc<Map<String, Value>>,
     /// The connection on which it means something: it names a transaction.
     pub(crate) session: Option<u64>,
     pub(crate) reply: oneshot::Sender<Result<Reply>>,
@@ -80,15 +83,17 @@ impl Call {
 
 /// A request as text, without copying its fields.
 pub(crate) fn frame(id: u64, kind: &str, fields: &Map<String, Value>) -> String {
-    let mut text = format!("{{\"id\":{id},\"type\":{}", Value::from(kind));
+    let mut text = format!("{{\"id\":{id},\"type\":{}", Value::from(kind)).into_bytes();
     for (name, value) in fields {
-        text.push(',');
-        text.push_str(&Value::from(name.as_str()).to_string());
-        text.push(':');
-        text.push_str(&value.to_string());
+        text.push(b',');
+        let written = serde_json::to_writer(&mut text, name);
+        written.expect("a string is written into memory");
+        text.push(b':');
+        let written = serde_json::to_writer(&mut text, value);
+        written.expect("a value is written into memory");
     }
-    text.push('}');
-    text
+    text.push(b'}');
+    String::from_utf8(text).expect("JSON is written as UTF-8")
 }
 
 #[cfg(test)]

@@ -174,9 +174,11 @@ impl Driver {
     ) -> Ended {
         let mut heard = Instant::now();
         let mut probed = false;
+        // Set anew when it is due, not with everything that is heard.
+        let silence = sleep_until(heard + self.options.silence);
+        tokio::pin!(silence);
         loop {
             self.attend();
-            let patience = self.options.silence * if probed { 2 } else { 1 };
             let retry = self.next_retry;
             tokio::select! {
                 message = stream.next() => {
@@ -213,13 +215,19 @@ impl Driver {
                 },
                 () = told_to_close(&mut self.closing) => return Ended::Closed,
                 () = self.drained.rung() => self.touched.extend(self.drained.take()),
-                () = sleep_until(heard + patience) => {
+                () = &mut silence => {
+                    let patience = self.options.silence * if probed { 2 } else { 1 };
+                    if Instant::now() < heard + patience {
+                        silence.as_mut().reset(heard + patience);
+                        continue;
+                    }
                     if probed {
                         return Ended::Lost;
                     }
                     // The server's library answers it by itself.
                     self.out.push_front(Message::Ping(Vec::new().into()));
                     probed = true;
+                    silence.as_mut().reset(heard + 2 * self.options.silence);
                 }
                 () = sleep_until(retry.unwrap_or(heard)), if retry.is_some() => {
                     self.touched_all = true;

@@ -1,13 +1,16 @@
 //! Calls for the doors to a store that are not written in Rust: the server and
 //! the command line.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use tandem_base::Result;
 use tandem_storage::{Durability, WriteBatch};
 
 use tandem_record::Records;
-use tandem_transaction::{Read, Transaction as Engine};
+use tandem_transaction::{Errand, Errands, Read, Transaction as Engine};
 
+use crate::batch::{self, BatchEnding, BatchOptions, BatchResult, Operation};
 use crate::session::Session;
 use crate::store::Store;
 use crate::transaction::{Transaction, TransactionOptions};
@@ -60,6 +63,28 @@ impl Store {
             || self.count_retry(),
             attempt,
         )
+    }
+
+    /// Runs a batch for a caller that does not wait for its commit on a thread: once,
+    /// up to the commit, on this one. `then` takes what came of it, wherever that is
+    /// known first, and has to be quick. If others wait for the caller meanwhile, it is
+    /// given an errand to do; those that come later are for `errands`.
+    pub fn batch_then(
+        &self,
+        operations: &[Operation],
+        options: &BatchOptions,
+        errands: &Arc<dyn Errands>,
+        then: impl FnOnce(BatchEnding) + Send + 'static,
+    ) -> Option<Errand> {
+        batch::begin(self, operations, options, errands, then)
+    }
+
+    /// What a batch of that idempotency key has answered before, if it has one.
+    ///
+    /// # Errors
+    /// `STORAGE_ERROR`, `CLOSED`.
+    pub fn batch_before(&self, options: &BatchOptions) -> Result<Option<BatchResult>> {
+        batch::first_result(self, options)
     }
 
     /// The config of a stored query.

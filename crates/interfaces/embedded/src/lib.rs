@@ -73,7 +73,7 @@ mod transact;
 mod transaction;
 mod typed;
 
-pub use batch::{BatchOptions, BatchResult, Operation, OperationResult};
+pub use batch::{BatchEnding, BatchOptions, BatchResult, Operation, OperationResult};
 pub use bucket::Bucket;
 pub use builder::{MakeCoordination, StoreBuilder};
 pub use change::{Change, Commit};

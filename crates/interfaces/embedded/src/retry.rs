@@ -93,7 +93,7 @@ impl RetryPolicy {
 /// Whether the same work on the newer state may succeed at once. A lock
 /// timeout or an expired transaction has used up its time already and goes to
 /// the caller, who knows whether there is more.
-fn worth_another(error: &Error) -> bool {
+pub(crate) fn worth_another(error: &Error) -> bool {
     error.retryable()
         && matches!(error.code(), Code::Conflict | Code::Deadlock | Code::TransactionAborted)
 }

@@ -1,6 +1,6 @@
 //! A transaction that stays open.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -309,6 +309,22 @@ impl Transaction {
             durability: options.durability.or(self.durability),
             idempotency: options.idempotency_key.map(|key| (key, payload)),
         })
+    }
+
+    /// As [`commit_keeping`](Self::commit_keeping), for a caller that does not wait; see [`engine::Transaction::commit_then`].
+    pub(crate) fn commit_then(
+        self,
+        options: CommitOptions,
+        payload: Bytes,
+        errands: &Arc<dyn engine::Errands>,
+        then: impl FnOnce(engine::Ending) + Send + 'static,
+    ) -> Option<engine::Errand> {
+        let options = engine::CommitOptions {
+            durability: options.durability.or(self.durability),
+            idempotency: options.idempotency_key.map(|key| (key, payload)),
+        };
+        let engine = self.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
+        engine.commit_then(options, errands, then)
     }
 
     /// Forgets everything that the transaction wrote; so does dropping it.

@@ -48,6 +48,7 @@ mod shared;
 mod shutdown;
 mod sockets;
 mod sql_sessions;
+mod unattended;
 mod workers;
 
 pub use config::{

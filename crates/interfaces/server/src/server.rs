@@ -235,6 +235,8 @@ impl RunningServer {
                 tracing::error!(%failure, "a listener had failed");
             }
         }
+        // Nobody but the owner holds the store then.
+        self.shared.workers.rest().await;
         let Some(store) = self.store.take() else { return Ok(()) };
         blocking(move || {
             // Buffered commits are on disk before the process may end.

@@ -7,15 +7,19 @@
 //!
 //! What needs nothing but memory, and little time, need not go there at all
 //! ([`at_once`]): to hand a call to another thread and be woken by its answer is
-//! some 15 futex calls, 40 of the 54 µs that a `store.get` once took.
+//! some 15 futex calls, 40 of the 54 µs that a `store.get` once took. And what ends in a
+//! commit waits for it in the task ([`Workers::commit`]).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use tandem::layers::transaction::{Errand, Errands};
 use tandem_base::{Error, Result};
 use tokio::sync::{Semaphore, oneshot};
 use tracing::Span;
+
+use crate::unattended::Unattended;
 
 /// Writes, commits and lock waits that run at once.
 const WRITE_PERMITS: usize = 256;
@@ -59,11 +63,41 @@ pub(crate) struct Workers {
     writes: Arc<Semaphore>,
     /// `None` = blocking threads of the runtime.
     elsewhere: Option<Arc<dyn StoreCalls>>,
+    unattended: Arc<OnceLock<Arc<Unattended>>>,
 }
 
 impl Workers {
     pub(crate) fn new(elsewhere: Option<Arc<dyn StoreCalls>>) -> Self {
-        Self { writes: Arc::new(Semaphore::new(WRITE_PERMITS)), elsewhere }
+        let writes = Arc::new(Semaphore::new(WRITE_PERMITS));
+        Self { writes, elsewhere, unattended: Arc::default() }
+    }
+
+    /// Whether commits need not wait on threads: not when somebody decides when each
+    /// call has its turn.
+    pub(crate) fn commits_unattended(&self) -> bool {
+        self.elsewhere.is_none()
+    }
+
+    /// Runs `call`, which goes up to a commit, and waits for what is sent when that is
+    /// over. When the caller goes away, both go on to their end.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` if it panicked.
+    pub(crate) async fn commit<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Arc<dyn Errands>, oneshot::Sender<T>) -> Option<Errand> + Send + 'static,
+    ) -> Result<T> {
+        let span = Span::current();
+        let _permit = self.writes.acquire().await;
+        let unattended = self.unattended.get_or_init(|| Arc::new(Unattended::new(WRITE_PERMITS)));
+        unattended.run(move |errands, sender| span.in_scope(|| call(errands, sender))).await
+    }
+
+    /// Waits until no thread works on a commit any more.
+    pub(crate) async fn rest(&self) {
+        if let Some(unattended) = self.unattended.get() {
+            unattended.rests().await;
+        }
     }
 
     /// Runs `work` on a blocking thread. When the caller goes away, `work`

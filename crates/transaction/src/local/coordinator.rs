@@ -10,9 +10,11 @@ use tandem_storage::{Durability, Storage, WriteBatch};
 use crate::cache::CommittedCache;
 use crate::coordination::{CommitRequest, Coordination, Receipt, Work};
 use crate::derive::{CommitListener, Derive};
+use crate::errand::{Errand, Errands, Then};
 use crate::hash::Seeded;
 use crate::keyspace;
 use crate::limits::TransactionLimits;
+use crate::local::absent::Absent;
 use crate::local::pipeline::Pipeline;
 use crate::local::recent::RecentCommits;
 use crate::local::section::{Decided, decode_first_result};
@@ -39,7 +41,7 @@ pub struct LocalCoordinator {
     pub(super) durability: Durability,
     published: RwLock<Arc<View>>,
     pub(super) cache: Option<Arc<CommittedCache>>,
-    pipeline: Pipeline<Self>,
+    pub(super) pipeline: Pipeline<Self>,
     sequencer: Mutex<Sequencer>,
     /// How many groups are published or have failed.
     finished: Mutex<u64>,
@@ -195,6 +197,19 @@ impl LocalCoordinator {
         error
     }
 
+    /// Waits for the lock of another transaction that a request has met.
+    fn pass_by(&self, request: &CommitRequest, key: &Bytes) -> Result<()> {
+        let Work::Transaction { id, .. } = &request.work else { return Ok(()) };
+        self.locks.pass_by(&*self.environment.clock, *id, key, self.limits.lock_wait)?;
+        Ok(())
+    }
+
+    /// Waits for that lock, then commits.
+    pub(super) fn commit_after(&self, request: CommitRequest, key: &Bytes) -> Result<Receipt> {
+        self.pass_by(&request, key)?;
+        self.commit(request)
+    }
+
     /// Waits until every commit that has been decided by now is over.
     fn wait_for_decided(&self) {
         let begun = self.sequencer().begun;
@@ -221,14 +236,22 @@ impl Coordination for LocalCoordinator {
             match decision {
                 Decision::Done(result) => return result,
                 Decision::Locked(returned, key) => {
-                    if let Work::Transaction { id, .. } = &returned.work {
-                        let (clock, wait) = (&*self.environment.clock, self.limits.lock_wait);
-                        self.locks.pass_by(clock, *id, &key, wait)?;
-                    }
+                    self.pass_by(&returned, &key)?;
                     request = *returned;
                 }
             }
         }
+    }
+
+    fn commit_then(
+        self: Arc<Self>,
+        request: CommitRequest,
+        errands: &Arc<dyn Errands>,
+        then: Then,
+    ) -> Option<Errand> {
+        let absent = Arc::new(Absent::new(self.clone(), errands.clone(), then));
+        let leads = self.pipeline.enter(request, absent.clone());
+        leads.then(|| absent.leading())
     }
 
     fn refresh(

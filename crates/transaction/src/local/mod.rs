@@ -10,6 +10,7 @@
 //! 3. one storage write with one sync for the whole group;
 //! 4. *publish* the new view, tell the listener, wake the members.
 
+mod absent;
 mod coordinator;
 mod pipeline;
 #[cfg(test)]
@@ -22,3 +23,4 @@ mod tests;
 mod validate;
 
 pub use coordinator::LocalCoordinator;
+pub(crate) use stages::Spent;

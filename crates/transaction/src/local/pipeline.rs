@@ -25,6 +25,9 @@
 //! more commit in a second than when the next group was written after the sync, and the
 //! slowest in a hundred wait 16 ms instead of 26 (`docs/benchmarks.md`, "What was won").
 //!
+//! A caller need not be a thread that sleeps ([`Caller`]): who has gone on has others find
+//! a thread when its turn comes to work.
+//!
 //! While a leader waits it goes on deciding what arrives. A leader that begins to
 //! write hands the next group to its first member, instead of serving others while
 //! its own caller waits.
@@ -100,23 +103,31 @@ struct Queue<S: Stages> {
 
 struct Member<S: Stages> {
     request: S::Request,
-    slot: Arc<Slot<S::Answer>>,
+    slot: Arc<dyn Caller<S::Answer>>,
 }
 
 /// A group that only has to be synced.
 struct Written<S: Stages> {
     /// Its answers, if something panicked.
     group: Result<S::Group, Vec<S::Answer>>,
-    slots: Vec<Arc<Slot<S::Answer>>>,
+    slots: Vec<Arc<dyn Caller<S::Answer>>>,
 }
 
+/// Whoever submitted a request.
+pub(super) trait Caller<Answer>: Send + Sync {
+    /// Called without any lock of the pipeline. If it is to work for others it does so
+    /// on another thread than the present one.
+    fn set(&self, turn: Turn<Answer>);
+}
+
+/// A caller that sleeps meanwhile.
 struct Slot<Answer> {
     turn: Mutex<Option<Turn<Answer>>>,
     changed: Condvar,
 }
 
-/// What the thread that submitted a request does next.
-enum Turn<Answer> {
+/// What whoever submitted a request does next.
+pub(super) enum Turn<Answer> {
     /// To lead the next group.
     Lead,
     /// To sync what was written ahead.
@@ -153,20 +164,14 @@ impl<S: Stages> Pipeline<S> {
         Self { queue, leader, written, max_group: max_group.max(1) }
     }
 
-    /// Sends `request` through.
-    pub(super) fn submit(&self, stages: &S, request: S::Request) -> S::Answer {
+    /// Sends `request` through and sleeps meanwhile, unless it is the caller's turn to
+    /// work for others.
+    pub(super) fn submit(&self, stages: &S, request: S::Request) -> S::Answer
+    where
+        S::Answer: Send + 'static,
+    {
         let slot = Arc::new(Slot { turn: Mutex::new(None), changed: Condvar::new() });
-        let leads = {
-            let mut queue = self.lock();
-            queue.waiting.push(Member { request, slot: slot.clone() });
-            queue.under_way += 1;
-            if queue.parked && queue.waiting.len() >= queue.worth_waking {
-                queue.parked = false;
-                self.leader.notify_all();
-            }
-            !std::mem::replace(&mut queue.led, true)
-        };
-        if leads {
+        if self.enter(request, slot.clone()) {
             self.lead(stages);
         }
         loop {
@@ -176,6 +181,20 @@ impl<S: Stages> Pipeline<S> {
                 Turn::Done(answer) => return answer,
             }
         }
+    }
+
+    /// Lets `request` join the forming group. Whether the caller has to
+    /// [`lead`](Self::lead) it.
+    #[must_use]
+    pub(super) fn enter(&self, request: S::Request, slot: Arc<dyn Caller<S::Answer>>) -> bool {
+        let mut queue = self.lock();
+        queue.waiting.push(Member { request, slot });
+        queue.under_way += 1;
+        if queue.parked && queue.waiting.len() >= queue.worth_waking {
+            queue.parked = false;
+            self.leader.notify_all();
+        }
+        !std::mem::replace(&mut queue.led, true)
     }
 
     /// How many requests have no answer yet.
@@ -191,7 +210,7 @@ impl<S: Stages> Pipeline<S> {
 
     /// Takes one group, with the caller in it, as far as it gets without waiting for a
     /// sync of others.
-    fn lead(&self, stages: &S) {
+    pub(super) fn lead(&self, stages: &S) {
         let mut group = S::Group::default();
         let mut slots = Vec::new();
         let mut whole = true;
@@ -274,7 +293,7 @@ impl<S: Stages> Pipeline<S> {
     }
 
     /// Syncs the group that was written ahead, unless another has taken it along.
-    fn sync_what_is_ahead(&self, stages: &S) {
+    pub(super) fn sync_what_is_ahead(&self, stages: &S) {
         let mut queue = self.lock();
         if queue.syncing > 0 {
             return;
@@ -307,20 +326,23 @@ impl<S: Stages> Pipeline<S> {
                 slots.into_iter().zip(answers)
             })
             .collect();
-        {
+        let syncs = {
             let mut queue = self.lock();
             queue.syncing = 0;
             queue.under_way -= members;
             // Whoever is about to write, or does, takes along what was written ahead.
             let taken_along = queue.parked || queue.writing;
-            if !taken_along && let Some(ahead) = &queue.ahead {
-                ahead.slots[0].set(Turn::Sync);
-            }
+            let ahead = queue.ahead.as_ref().filter(|_| !taken_along);
+            let syncs = ahead.map(|ahead| ahead.slots[0].clone());
             if is_in_write {
                 self.leave_write(&mut queue);
             }
             queue.parked = false;
             self.leader.notify_all();
+            syncs
+        };
+        if let Some(syncs) = syncs {
+            syncs.set(Turn::Sync);
         }
         for (slot, answer) in answers {
             slot.set(Turn::Done(answer));
@@ -367,12 +389,18 @@ fn contained<T>(stage: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(stage)).ok()
 }
 
-impl<Answer> Slot<Answer> {
+impl<Answer: Send> Caller<Answer> for Slot<Answer> {
     fn set(&self, turn: Turn<Answer>) {
-        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some(turn);
+        let mut present = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever took a group along may answer before its own member is told to sync it.
+        if !matches!(&*present, Some(Turn::Done(_))) {
+            *present = Some(turn);
+        }
         self.changed.notify_one();
     }
+}
 
+impl<Answer> Slot<Answer> {
     fn wait(&self) -> Turn<Answer> {
         let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         loop {

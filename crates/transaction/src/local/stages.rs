@@ -36,7 +36,7 @@ pub(super) enum Decision {
 
 /// What a transaction has read and written, back with the thread that allocated
 /// it: to free it there costs less, and no other waits meanwhile.
-pub(super) type Spent = Option<Box<(ReadSet, WriteSet)>>;
+pub(crate) type Spent = Option<Box<(ReadSet, WriteSet)>>;
 
 impl Decision {
     fn is_commit(&self) -> bool {

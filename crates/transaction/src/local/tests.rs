@@ -1,10 +1,11 @@
 //! Groups on their way to the disk while the next is decided.
 
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tandem_base::{Code, Environment, Error, Result};
+use tandem_base::{Code, Environment, Error, Result, SystemThreads, Threads};
 use tandem_storage::{
     Direction, Durability, KeyRange, MemoryStorage, Snapshot, Storage, WriteBatch,
 };
@@ -15,6 +16,7 @@ use super::stages::{Decision, Group, Spent};
 use crate::commit::{Change, Commit};
 use crate::coordination::{CommitOptions, CommitRequest, Coordination, Receipt, Work};
 use crate::derive::{CommitListener, CommitState, ConflictCause, Derive, Derived, Stamp};
+use crate::errand::{Answer, Errand, Errands};
 use crate::isolation::Isolation;
 use crate::keyspace;
 use crate::limits::TransactionLimits;
@@ -429,4 +431,96 @@ fn g2_a_write_that_fails_takes_nothing_with_it_that_was_written_before() {
     storage.open(None);
     let third = decided(&coordinator, vec![add()]);
     assert_eq!(write_and_sync(&coordinator, third), [LOST]);
+}
+
+/// Does errands on threads of their own, or refuses to.
+struct Elsewhere {
+    refuses: bool,
+}
+
+impl Errands for Elsewhere {
+    fn run(&self, errand: Errand) {
+        if !self.refuses {
+            SystemThreads.spawn("errand", Box::new(|| errand.run())).unwrap();
+        }
+    }
+}
+
+type Answered = (Result<Receipt>, u64);
+
+/// Commits without waiting: what comes of it, and which revision is visible then.
+fn unattended(
+    coordinator: &Arc<LocalCoordinator>,
+    errands: &Arc<dyn Errands>,
+) -> Receiver<Answered> {
+    let (sender, answered) = channel();
+    let store = coordinator.clone();
+    let then = move |answer: Answer| {
+        let _gone = sender.send((answer.result, store.view().unwrap().revision()));
+    };
+    let leads = coordinator.clone().commit_then(add(), errands, Box::new(then));
+    if let Some(errand) = leads {
+        errands.run(errand);
+    }
+    answered
+}
+
+#[test]
+fn g2_a_commit_that_no_thread_waits_for_is_answered_when_it_is_durable_and_visible() {
+    for (fails, refuses) in
+        [(None, false), (None, true), (Some(Fails::Writes), false), (Some(Fails::Syncs), true)]
+    {
+        let (storage, coordinator) = store(None);
+        storage.close();
+        let coordinator = Arc::new(coordinator);
+        let errands: Arc<dyn Errands> = Arc::new(Elsewhere { refuses });
+        let first = unattended(&coordinator, &errands);
+        storage.wait_until_entered();
+        let more: Vec<_> = (0..6).map(|_| unattended(&coordinator, &errands)).collect();
+        assert!(first.try_recv().is_err(), "it is not written");
+        // One that nobody hears the answer of, and one that a thread waits for.
+        drop(unattended(&coordinator, &errands));
+        let (answers, waited) = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| coordinator.commit(add()));
+            storage.open(fails);
+            let answers = [first].into_iter().chain(more).map(|answer| answer.recv().unwrap());
+            (answers.collect::<Vec<_>>(), waiting.join().unwrap())
+        });
+        for (at, (result, visible)) in answers.into_iter().enumerate() {
+            match (fails, result) {
+                (None, Ok(receipt)) => {
+                    assert_eq!(receipt.revision, at as u64 + 1, "in the order of arrival");
+                    assert!(visible >= receipt.revision);
+                }
+                (Some(_), Err(error)) => assert_eq!(error.code(), Code::StoreFailed),
+                (fails, result) => panic!("{fails:?}: {result:?}"),
+            }
+        }
+        assert_eq!(waited.is_ok(), fails.is_none());
+        let committed = if fails.is_none() { 9 } else { 0 };
+        assert_eq!(coordinator.view().unwrap().revision(), committed);
+        assert_eq!(coordinator.commits_under_way(), 0);
+    }
+}
+
+#[test]
+fn g9_commits_that_no_thread_waits_for_and_others_lead_each_other() {
+    let (storage, coordinator) = store(None);
+    let coordinator = Arc::new(coordinator);
+    let errands: Arc<dyn Errands> = Arc::new(Elsewhere { refuses: false });
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (coordinator, errands) = (&coordinator, &errands);
+            scope.spawn(move || {
+                for _ in 0..60 {
+                    if thread % 2 == 0 {
+                        coordinator.commit(add()).unwrap();
+                    } else {
+                        unattended(coordinator, errands).recv().unwrap().0.unwrap();
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(storage.get(&row()).unwrap().unwrap()[0], 240);
 }

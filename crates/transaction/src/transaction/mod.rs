@@ -15,7 +15,10 @@
 //! undoes itself when it fails, so that a failed statement leaves the
 //! transaction as it was before that statement.
 
+mod ending;
 mod locking;
+
+pub use ending::Ending;
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -26,6 +29,7 @@ use tandem_base::{Code, Error, Result};
 use tandem_storage::{Direction, KeyRange};
 
 use crate::coordination::{CommitOptions, CommitRequest, Coordination, Receipt, Work};
+use crate::errand::{Errand, Errands};
 use crate::guard::GuardCheck;
 use crate::isolation::Isolation;
 use crate::merge::Merged;
@@ -70,6 +74,15 @@ enum Status {
     Expired,
     /// Committed or rolled back.
     Finished,
+}
+
+/// What a transaction that is to be committed has for the commit section.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
+enum HandedOver {
+    /// It wrote nothing.
+    Nothing(Receipt),
+    /// This, since then.
+    Request(CommitRequest, Duration),
 }
 
 /// One connection's transaction. Dropped, it is rolled back.
@@ -627,11 +640,51 @@ impl Transaction {
     /// `CONFLICT`, `ALREADY_EXISTS` and other violations: nothing happened.
     /// `STORE_FAILED`: reopen the store to learn whether it happened.
     pub fn commit(&mut self, options: CommitOptions) -> Result<Receipt> {
+        match self.hand_over(options)? {
+            HandedOver::Nothing(receipt) => Ok(receipt),
+            HandedOver::Request(request, begun) => {
+                let result = self.coordination.commit(request);
+                let took = self.now().saturating_sub(begun);
+                self.conclude(&result, took);
+                result
+            }
+        }
+    }
+
+    /// As [`commit`](Self::commit), for a caller that does not wait: `then` takes what
+    /// came of it, on whatever thread there is, and has to be quick. If others wait for
+    /// the caller meanwhile, it is given an errand to do; those that come later are for
+    /// `errands`.
+    pub fn commit_then(
+        mut self,
+        options: CommitOptions,
+        errands: &Arc<dyn Errands>,
+        then: impl FnOnce(Ending) + Send + 'static,
+    ) -> Option<Errand> {
+        match self.hand_over(options) {
+            Ok(HandedOver::Nothing(receipt)) => then(Ending::without_commit(self, Ok(receipt))),
+            Err(error) => then(Ending::without_commit(self, Err(error))),
+            Ok(HandedOver::Request(request, begun)) => {
+                let coordination = self.coordination.clone();
+                let then = move |answer| {
+                    let took = self.now().saturating_sub(begun);
+                    then(Ending { transaction: self, answer, took: Some(took) });
+                };
+                return coordination.commit_then(request, errands, Box::new(then));
+            }
+        }
+        None
+    }
+
+    /// Ends the statements, and makes of what was read and written a request, with the
+    /// time at which the commit begins.
+    fn hand_over(&mut self, options: CommitOptions) -> Result<HandedOver> {
         self.ensure_open()?;
         if self.writes.is_empty() && options.idempotency.is_none() {
             let revision = self.view.revision();
             self.release(Status::Finished);
-            return Ok(Receipt { revision, changes: 0, commit: None, replayed: None });
+            let receipt = Receipt { revision, changes: 0, commit: None, replayed: None };
+            return Ok(HandedOver::Nothing(receipt));
         }
         if self.active.as_ref().is_some_and(|active| !active.start_ending()) {
             self.release(Status::Expired);
@@ -643,12 +696,12 @@ impl Transaction {
         let work = Work::Transaction { id, isolation: self.isolation, begin, reads, writes };
         // If it panics, an empty write set must not be taken for a commit.
         self.status = Status::Committing;
-        let begun = self.now();
-        let result = self.coordination.commit(CommitRequest { work, options });
-        let took = self.now().saturating_sub(begun);
+        Ok(HandedOver::Request(CommitRequest { work, options }, self.now()))
+    }
+
+    fn conclude(&mut self, result: &Result<Receipt>, took: Duration) {
         self.coordination.statistics().commit_time.record_duration(took);
         self.release(if result.is_ok() { Status::Finished } else { Status::Aborted });
-        result
     }
 
     fn begin_revision(&self) -> u64 {

@@ -8,6 +8,7 @@
 
 mod operation;
 mod result;
+mod unattended;
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -16,10 +17,12 @@ use tandem_query::{self as query, Query, QueryLimits};
 use tandem_record::Records;
 use tandem_record::row::Row;
 use tandem_storage::Durability;
-use tandem_transaction::Transaction as Engine;
+use tandem_transaction::{Receipt, Transaction as Engine};
 
 pub use operation::Operation;
 pub use result::{BatchResult, OperationResult};
+pub use unattended::BatchEnding;
+pub(crate) use unattended::begin;
 
 use crate::Isolation;
 use crate::bucket::object;
@@ -56,6 +59,12 @@ impl BatchOptions {
         self
     }
 
+    /// Whether it has an idempotency key.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        self.commit.idempotency_key.is_some()
+    }
+
     /// What must be true before the batch is answered.
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
@@ -70,13 +79,7 @@ pub(crate) fn run(
     operations: &[Operation],
     options: &BatchOptions,
 ) -> Result<BatchResult> {
-    if operations.is_empty() {
-        return Err(Error::validation("\"operations\" must contain at least one operation"));
-    }
-    let (max, actual) = (store.limits().batch_operations, operations.len());
-    if actual > max {
-        return Err(Error::limit("batchOperations", max as u64, actual as u64));
-    }
+    check_length(store, operations)?;
     if let Some(first) = first_result(store, options)? {
         return Ok(first);
     }
@@ -93,8 +96,19 @@ pub(crate) fn run(
     }
 }
 
+fn check_length(store: &Store, operations: &[Operation]) -> Result<()> {
+    if operations.is_empty() {
+        return Err(Error::validation("\"operations\" must contain at least one operation"));
+    }
+    let (max, actual) = (store.limits().batch_operations, operations.len());
+    if actual > max {
+        return Err(Error::limit("batchOperations", max as u64, actual as u64));
+    }
+    Ok(())
+}
+
 /// What the batch has answered before under its idempotency key.
-fn first_result(store: &Store, options: &BatchOptions) -> Result<Option<BatchResult>> {
+pub(crate) fn first_result(store: &Store, options: &BatchOptions) -> Result<Option<BatchResult>> {
     let Some(key) = &options.commit.idempotency_key else { return Ok(None) };
     let first = store.coordination()?.replay(key)?;
     first
@@ -103,19 +117,36 @@ fn first_result(store: &Store, options: &BatchOptions) -> Result<Option<BatchRes
 }
 
 fn attempt(store: &Store, operations: &[Operation], options: &BatchOptions) -> Result<BatchResult> {
-    let begin = TransactionOptions::new().isolation(options.isolation);
-    let transaction = Transaction::begin(store, &begin)?;
-    let results = transaction
-        .with(|records, tx| run_operations(records, tx, operations, store.limits().query))?;
-    let payload = match options.commit.idempotency_key {
-        Some(_) => result::encode(&results),
+    let (transaction, results) = up_to_commit(store, operations, options)?;
+    let payload = payload(&options.commit, &results);
+    answer(transaction.commit_keeping(options.commit.clone(), payload)?, results)
+}
+
+/// What is kept for a repetition.
+fn payload(options: &CommitOptions, results: &[OperationResult]) -> Bytes {
+    match options.idempotency_key {
+        Some(_) => result::encode(results),
         None => Bytes::new(),
-    };
-    let receipt = transaction.commit_keeping(options.commit.clone(), payload)?;
+    }
+}
+
+fn answer(receipt: Receipt, results: Vec<OperationResult>) -> Result<BatchResult> {
     match receipt.replayed {
         Some(payload) => result::decode(payload, receipt.revision),
         None => Ok(BatchResult { results, revision: receipt.revision, replayed: false }),
     }
+}
+
+fn up_to_commit(
+    store: &Store,
+    operations: &[Operation],
+    options: &BatchOptions,
+) -> Result<(Transaction, Vec<OperationResult>)> {
+    let begin = TransactionOptions::new().isolation(options.isolation);
+    let transaction = Transaction::begin(store, &begin)?;
+    let results = transaction
+        .with(|records, tx| run_operations(records, tx, operations, store.limits().query))?;
+    Ok((transaction, results))
 }
 
 fn run_operations(

@@ -4,7 +4,7 @@
 //! order in one transaction of the store, which runs it again on a conflict.
 
 use serde_json::Value;
-use tandem::{BatchOptions, Durability, Isolation, Operation, Store};
+use tandem::{BatchOptions, BatchResult, Durability, Isolation, Operation};
 use tandem_base::{Error, Result};
 
 use super::{Fields, invalid};
@@ -109,9 +109,8 @@ pub(super) fn durability(fields: &mut Fields) -> Result<Option<Durability>> {
     }
 }
 
-/// Runs the batch → `{results: [{index, data}], revision}`.
-pub(super) fn run(store: &Store, operations: &[Operation], options: &BatchOptions) -> Result<Data> {
-    let answer = store.batch(operations, options)?;
+/// The text of `{results: [{index, data}], revision}`.
+pub(super) fn text(answer: &BatchResult) -> Data {
     let mut text = b"{\"results\":[".to_vec();
     for (index, result) in answer.results.iter().enumerate() {
         if index > 0 {
@@ -122,5 +121,5 @@ pub(super) fn run(store: &Store, operations: &[Operation], options: &BatchOption
         text.push(b'}');
     }
     text.extend_from_slice(format!("],\"revision\":{}}}", answer.revision).as_bytes());
-    Ok(Data::raw(text))
+    Data::raw(text)
 }

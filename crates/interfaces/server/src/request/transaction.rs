@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tandem::{CommitOptions, Isolation, TransactionOptions};
+use tandem::layers::transaction::Errands;
+use tandem::{BatchEnding, CommitOptions, Isolation, Operation, TransactionOptions};
 use tandem_base::{Code, Error, Result};
+use tokio::sync::oneshot;
 
 use super::batch::{self, durability, isolation};
 use super::{Fields, Scope};
@@ -146,11 +148,30 @@ impl Peer {
         }
         let operations = batch::operations(fields)?;
         let options = batch::options(fields)?;
-        self.on_store(Class::Write, None, move |scope| match scope {
-            Scope::Store(store) => batch::run(store, &operations, &options),
-            Scope::Transaction(_) => Err(Error::internal("A batch runs on the store")),
-        })
-        .await
+        let (store, workers) = (self.store().clone(), self.shared.workers.clone());
+        let operations: Arc<[Operation]> = operations.into();
+        if workers.commits_unattended() {
+            let run = {
+                let (store, operations, options) =
+                    (store.clone(), operations.clone(), options.clone());
+                move |errands: &Arc<dyn Errands>, sender: oneshot::Sender<BatchEnding>| {
+                    store.batch_then(&operations, &options, errands, |ending| {
+                        let _nobody_waits = sender.send(ending);
+                    })
+                }
+            };
+            match workers.commit(run).await?.finish(&store) {
+                Ok(None) => {}
+                Ok(Some(answer)) => return Ok(batch::text(&answer)),
+                Err(error) if options.is_named() => {
+                    let before = move || store.batch_before(&options)?.ok_or(error);
+                    return Ok(batch::text(&workers.run(Class::Read, before).await?));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let work = move || Ok(batch::text(&store.batch(&operations, &options)?));
+        workers.run(Class::Write, work).await
     }
 
     async fn in_transaction<T: Send + 'static>(
