@@ -29,10 +29,12 @@ impl Group for TransferServed {
         let Context { data, many, .. } = context;
         let mut missing = Vec::new();
         let mut peers: Vec<(&str, Arc<dyn Peer>)> = Vec::new();
-        for (name, durability) in
-            [("tandem", Durability::Sync), ("tandem buffered", Durability::Buffered)]
-        {
-            let served = Served::start_with(&context.directory()?, data, durability)?;
+        for (name, durability, named) in [
+            ("tandem", Durability::Sync, false),
+            ("tandem named", Durability::Sync, true),
+            ("tandem buffered", Durability::Buffered, false),
+        ] {
+            let served = Served::start_with(&context.directory()?, data, durability, named)?;
             peers.push((name, Arc::new(served)));
         }
         if let Some(server) = Server::start(&context.directory()?, 2 * many + 20)? {
@@ -58,7 +60,8 @@ impl Group for TransferServed {
                 for (name, peer) in &peers {
                     // What a commit survives is nothing to a read.
                     if !what.is_empty()
-                        && ["tandem buffered", "postgresql off", "redis everysec"].contains(name)
+                        && ["tandem named", "tandem buffered", "postgresql off", "redis everysec"]
+                            .contains(name)
                     {
                         continue;
                     }
@@ -75,6 +78,7 @@ impl Group for TransferServed {
         check_counts(&lines, &measured, data.len())?;
         let mut report = Report::new(self.name(), self.about(), measured)
             .ratio("tandem, many", "postgresql on, many", Some(2.0))
+            .ratio("tandem named, many", "postgresql on, many", None)
             .ratio("tandem, many", "redis always, many", None)
             .ratio("tandem", "postgresql on", None)
             .ratio("tandem", "redis always", None)

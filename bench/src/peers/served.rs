@@ -34,17 +34,24 @@ pub struct Served {
     serving: Serving,
     directory: PathBuf,
     durability: Durability,
+    named: bool,
 }
 
 impl Served {
     /// Starts and loads a server; writes are answered when they survive a power
     /// cut.
     pub fn start(directory: &Path, data: &DataSet) -> Result<Self> {
-        Self::start_with(directory, data, Durability::Sync)
+        Self::start_with(directory, data, Durability::Sync, true)
     }
 
-    /// Starts and loads a server whose writes are answered when they survive this.
-    pub fn start_with(directory: &Path, data: &DataSet, durability: Durability) -> Result<Self> {
+    /// Starts and loads a server whose writes are answered when they survive this, and
+    /// whose clients name their transfers, so that they could send them again, or not.
+    pub fn start_with(
+        directory: &Path,
+        data: &DataSet,
+        durability: Durability,
+        named: bool,
+    ) -> Result<Self> {
         let file = directory.join("config.json");
         std::fs::write(&file, config(durability).to_string())?;
         let mut arguments = vec!["serve".into(), "--listen".into(), "127.0.0.1:0".into()];
@@ -54,8 +61,9 @@ impl Served {
             serving: Serving::start(arguments)?,
             directory: directory.to_owned(),
             durability,
+            named,
         };
-        let SocketClient { runtime, client } = served.client()?;
+        let SocketClient { runtime, client, .. } = served.client()?;
         runtime.block_on(async {
             for accounts in data.chunks(1_000) {
                 let accounts = accounts.iter().map(Account::to_value).collect();
@@ -71,7 +79,7 @@ impl Served {
     }
 
     fn client(&self) -> Result<SocketClient> {
-        SocketClient::connect(&self.url())
+        SocketClient::connect(&self.url(), self.named)
     }
 
     /// The bytes of these requests and their answers, on the wire. What is
@@ -79,7 +87,7 @@ impl Served {
     pub fn sizes(&self, requests: &Requests) -> Result<Sizes> {
         const COUNT: usize = 20;
         let relay = Relay::start(self.serving.address())?;
-        let client = SocketClient::connect(&format!("ws://{}/", relay.address()))?;
+        let client = SocketClient::connect(&format!("ws://{}/", relay.address()), self.named)?;
         let mut random = Random::new(1);
         let random = RefCell::new(&mut random);
         let mut inserted = Vec::new();
@@ -138,7 +146,7 @@ impl Peer for Served {
     }
 
     fn count(&self) -> Result<Option<u64>> {
-        let SocketClient { runtime, client } = self.client()?;
+        let SocketClient { runtime, client, .. } = self.client()?;
         Ok(Some(runtime.block_on(client.bucket(BUCKET).find(json!({})).count())?))
     }
 
@@ -150,13 +158,14 @@ impl Peer for Served {
 struct SocketClient {
     runtime: Runtime,
     client: tandem_client::Client,
+    named: bool,
 }
 
 impl SocketClient {
-    fn connect(url: &str) -> Result<Self> {
+    fn connect(url: &str, named: bool) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let client = runtime.block_on(tandem_client::Client::connect(url))?;
-        Ok(Self { runtime, client })
+        Ok(Self { runtime, client, named })
     }
 
     /// Makes one request; answers the key of the record that it leaves behind.
@@ -199,7 +208,8 @@ impl Client for SocketClient {
             .get(BUCKET, to.as_str())
             .update(BUCKET, from.as_str(), adding(-amount), None)
             .update(BUCKET, to.as_str(), adding(*amount), None)
-            .insert(BUCKET, opened.to_value());
+            .insert(BUCKET, opened.to_value())
+            .named(self.named);
         self.runtime.block_on(self.client.batch(batch))?;
         Ok(0)
     }

@@ -8,12 +8,25 @@ use crate::error::{Outcome, Result};
 use crate::transaction::{Durability, Isolation};
 
 /// Operations that are one request and one transaction: all or none.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Batch {
     operations: Vec<Value>,
     isolation: Option<Isolation>,
     durability: Option<Durability>,
+    named: bool,
     idempotency_key: Option<String>,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self {
+            operations: Vec::new(),
+            isolation: None,
+            durability: None,
+            named: true,
+            idempotency_key: None,
+        }
+    }
 }
 
 /// What a batch answered.
@@ -112,8 +125,18 @@ impl Batch {
         self
     }
 
+    /// Whether it is named, so that it can be sent again after a lost connection.
+    /// Named unless told; that costs the server the answer, kept for 24 hours. What
+    /// became of an unnamed one is then not known.
+    #[must_use]
+    pub fn named(mut self, named: bool) -> Self {
+        self.named = named;
+        self
+    }
+
     /// Under this name, which the caller keeps, instead of one made up for the
-    /// request: the same name within 24 hours answers the first result.
+    /// request: the same name within 24 hours answers the first result. It is
+    /// [`named`](Self::named) whatever else is said.
     #[must_use]
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());
@@ -124,16 +147,20 @@ impl Batch {
 impl Client {
     /// Runs a batch. The server runs it again on a conflict; the client sends
     /// it again, under the same name, when the connection is lost before the
-    /// answer: it is carried out once.
+    /// answer: it is carried out once. One that is not [`named`](Batch::named) is
+    /// sent once.
     ///
     /// # Errors
     /// As each operation, its index before the message; `CONFLICT` when a
     /// version is stale or the server's attempts are used up.
     pub async fn batch(&self, batch: Batch) -> Result<BatchReceipt> {
-        let key = batch.idempotency_key.unwrap_or_else(unique_name);
+        let key = batch.idempotency_key.or_else(|| batch.named.then(unique_name));
+        let attempts = if key.is_some() { self.options().retry.attempts } else { 1 };
         let mut fields = Map::new();
         fields.insert("operations".to_owned(), batch.operations.into());
-        fields.insert("idempotencyKey".to_owned(), key.into());
+        if let Some(key) = key {
+            fields.insert("idempotencyKey".to_owned(), key.into());
+        }
         if let Some(isolation) = batch.isolation {
             fields.insert("isolation".to_owned(), isolation.as_str().into());
         }
@@ -144,10 +171,7 @@ impl Client {
         let mut sent = 1;
         let mut answer = loop {
             match self.call("store.transaction", fields.clone(), None).await {
-                Err(error)
-                    if error.outcome() == Outcome::Unknown
-                        && sent < self.options().retry.attempts =>
-                {
+                Err(error) if error.outcome() == Outcome::Unknown && sent < attempts => {
                     sent += 1;
                 }
                 answer => break answer?.data,

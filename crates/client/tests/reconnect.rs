@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use support::{Network, Weather, client_of, config, in_time, quick, serve, until};
-use tandem_client::{CONNECTION_LOST, Client, Code, Options, Outcome, Status};
+use tandem_client::{Batch, CONNECTION_LOST, Client, Code, Options, Outcome, Status};
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -75,6 +75,30 @@ async fn a_read_is_sent_again_and_a_write_is_not() {
     assert_eq!((error.code(), error.outcome()), (CONNECTION_LOST, Outcome::Unknown));
     assert!(!error.retryable(), "it may have happened, and it has");
     assert_eq!(in_time(read).await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_named_batch_is_sent_again_and_one_without_a_name_is_not() {
+    for named in [true, false] {
+        let (server, network, client) = demo().await;
+        network.set(Weather::LosesAnswers);
+        let batch = Batch::new().insert("items", json!({ "id": 1 })).named(named);
+        let sent = tokio::spawn(async move { client.batch(batch).await });
+        network.loses().await;
+        let other = client_of(&server).await;
+        assert!(other.bucket("items").get(1).await.unwrap().is_some(), "it was carried out");
+        network.set(Weather::Fine);
+        network.cut();
+        let answer = in_time(sent).await.unwrap();
+        if named {
+            assert_eq!(answer.unwrap().results, [json!(1)], "the first result");
+        } else {
+            let error = answer.unwrap_err();
+            assert_eq!((error.code(), error.outcome()), (CONNECTION_LOST, Outcome::Unknown));
+            assert!(!error.retryable(), "it may have happened, and it has");
+        }
+        assert_eq!(other.bucket("items").find(json!({})).count().await.unwrap(), 1);
+    }
 }
 
 /// A restarted server gives its handles anew: the old one may name a
