@@ -8,7 +8,8 @@ use tandem_storage::Durability;
 use tandem_transaction::{Commit, CommitListener, Coordination, Isolation, LocalCoordinator, Read};
 
 use crate::store::{
-    Call, Fault, POISONOUS, assert_clean, commit_one, newest, number, open, open_as, row,
+    Call, CommitOne, Fault, POISONOUS, assert_clean, commit_one, commit_one_absent, newest, number,
+    open, open_as, row,
 };
 
 /// The revisions that were announced. Its lock is never held over a switch.
@@ -37,7 +38,18 @@ fn store(fault: Fault, cache: usize) -> (Arc<LocalCoordinator>, Arc<Announced>) 
 /// order, and nothing is lost.
 pub fn committers() {
     let (store, announced) = store(Fault::None, 0);
-    counting(&store, &announced, &[2, 1, 1, 1]);
+    counting(
+        &store,
+        &announced,
+        &[(2, commit_one), (1, commit_one), (1, commit_one), (1, commit_one)],
+    );
+}
+
+/// The same, some of whom only wait for their answers.
+pub fn absent_committers() {
+    let (store, announced) = store(Fault::None, 0);
+    let (one, absent): (CommitOne, CommitOne) = (commit_one, commit_one_absent);
+    counting(&store, &announced, &[(2, absent), (1, one), (1, absent), (1, one)]);
 }
 
 /// The same by two, whose commits need not reach the disk: a leader waits awake.
@@ -45,19 +57,19 @@ pub fn brief_writes() {
     let announced = Arc::new(Announced::default());
     let environment = Environment::simulated(1).0;
     let store = open_as(Durability::Buffered, Fault::None, 0, announced.clone(), environment);
-    counting(&store, &announced, &[3, 3]);
+    counting(&store, &announced, &[(3, commit_one), (3, commit_one)]);
 }
 
 /// As many threads, each with so many increments of one row.
-fn counting(store: &Arc<LocalCoordinator>, announced: &Announced, increments: &[u8]) {
+fn counting(store: &Arc<LocalCoordinator>, announced: &Announced, increments: &[(u8, CommitOne)]) {
     let threads: Vec<_> = increments
         .iter()
-        .map(|increments| {
-            let (store, increments) = (store.clone(), *increments);
+        .map(|(increments, commit)| {
+            let (store, increments, commit) = (store.clone(), *increments, *commit);
             thread::spawn(move || {
                 let mut done = Vec::new();
                 for _ in 0..increments {
-                    match commit_one(&store, 0, Isolation::Serializable) {
+                    match commit(&store, 0, Isolation::Serializable) {
                         Ok(receipt) => {
                             let (revision, _) = newest(&store, 0);
                             assert!(revision >= receipt.revision, "acknowledged but not visible");
@@ -83,12 +95,13 @@ fn counting(store: &Arc<LocalCoordinator>, announced: &Announced, increments: &[
 
 /// The second write or sync fails, or panics: what came before stands, nothing later is
 /// published, and everybody is told.
-fn after_a_fault(fault: Fault) {
+fn after_a_fault(fault: Fault, commits: [CommitOne; 4]) {
     let (store, announced) = store(fault, 0);
     let threads: Vec<_> = (0..4u8)
-        .map(|name| {
+        .zip(commits)
+        .map(|(name, commit)| {
             let store = store.clone();
-            thread::spawn(move || match commit_one(&store, name, Isolation::ReadCommitted) {
+            thread::spawn(move || match commit(&store, name, Isolation::ReadCommitted) {
                 Ok(receipt) => Some((name, receipt.revision)),
                 Err(error) => {
                     assert_eq!(error.code(), Code::StoreFailed);
@@ -114,19 +127,28 @@ fn after_a_fault(fault: Fault) {
 }
 
 pub fn failing_write() {
-    after_a_fault(Fault::Error(Call::Write(2)));
+    after_a_fault(Fault::Error(Call::Write(2)), [commit_one; 4]);
 }
 
 pub fn panicking_write() {
-    after_a_fault(Fault::Panic(Call::Write(2)));
+    after_a_fault(Fault::Panic(Call::Write(2)), [commit_one; 4]);
 }
 
 pub fn failing_sync() {
-    after_a_fault(Fault::Error(Call::Sync(3)));
+    after_a_fault(Fault::Error(Call::Sync(3)), [commit_one; 4]);
 }
 
 pub fn panicking_sync() {
-    after_a_fault(Fault::Panic(Call::Sync(3)));
+    after_a_fault(Fault::Panic(Call::Sync(3)), [commit_one; 4]);
+}
+
+/// The same of callers that only wait for their answers.
+pub fn absent_failing_sync() {
+    after_a_fault(Fault::Error(Call::Sync(3)), [commit_one_absent; 4]);
+}
+
+pub fn absent_panicking_write() {
+    after_a_fault(Fault::Panic(Call::Write(2)), [commit_one_absent; 4]);
 }
 
 /// One member's derive panics: it fails alone.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use tandem_base::sync::{Condvar, Mutex, thread};
 use tandem_base::{Code, Environment, Error, Result};
 use tandem_storage::{Durability, MemoryStorage, Snapshot, Storage, WriteBatch};
 use tandem_transaction::{
     Change, CommitListener, CommitOptions, CommitState, ConflictCause, Coordination, Derive,
-    Derived, IndexDelta, Isolation, LocalCoordinator, Read, Receipt, Stamp, Transaction,
-    TransactionLimits, TransactionOptions, WriteSet, keyspace,
+    Derived, Errand, Errands, IndexDelta, Isolation, LocalCoordinator, Read, Receipt, Stamp,
+    Transaction, TransactionLimits, TransactionOptions, WriteSet, keyspace,
 };
 
 /// What goes wrong, and at which call.
@@ -172,6 +173,46 @@ pub fn commit_one(
     let mut transaction = begin(store, isolation);
     add_one(&mut transaction, &row(name), false)?;
     transaction.commit(CommitOptions::default())
+}
+
+/// A way to commit one transaction that adds one.
+pub type CommitOne = fn(&Arc<LocalCoordinator>, u8, Isolation) -> Result<Receipt>;
+
+/// A thread for each errand.
+struct Elsewhere;
+
+impl Errands for Elsewhere {
+    fn run(&self, errand: Errand) {
+        thread::spawn(move || errand.run());
+    }
+}
+
+/// As [`commit_one`], by a caller that only waits for the answer: what the pipeline
+/// wants of it meanwhile is done by others.
+pub fn commit_one_absent(
+    store: &Arc<LocalCoordinator>,
+    name: u8,
+    isolation: Isolation,
+) -> Result<Receipt> {
+    let mut transaction = begin(store, isolation);
+    add_one(&mut transaction, &row(name), false)?;
+    let errands: Arc<dyn Errands> = Arc::new(Elsewhere);
+    let answer = Arc::new((Mutex::new(None), Condvar::new()));
+    let tell = answer.clone();
+    let then = move |ending| {
+        *tell.0.lock().unwrap() = Some(ending);
+        tell.1.notify_one();
+    };
+    if let Some(errand) = transaction.commit_then(CommitOptions::default(), &errands, then) {
+        errands.run(errand);
+    }
+    let mut ending = answer.0.lock().unwrap();
+    loop {
+        match ending.take() {
+            Some(ending) => return ending.finish(),
+            None => ending = answer.1.wait(ending).unwrap(),
+        }
+    }
 }
 
 /// The row as of the newest published revision.

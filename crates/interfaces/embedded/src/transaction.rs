@@ -311,7 +311,8 @@ impl Transaction {
         })
     }
 
-    /// As [`commit_keeping`](Self::commit_keeping), for a caller that does not wait; see [`engine::Transaction::commit_then`].
+    /// As [`commit_keeping`](Self::commit_keeping), for a caller that does not wait; see
+    /// [`engine::Transaction::commit_then`].
     pub(crate) fn commit_then(
         self,
         options: CommitOptions,

@@ -80,7 +80,7 @@ pub struct Server;
 
 impl Server {
     /// Opens the store, creates what the config defines, and listens. Runs on
-    /// the present tokio runtime, which should allow
+    /// the present tokio runtime, which has to allow
     /// [`BLOCKING_THREADS`](crate::BLOCKING_THREADS).
     ///
     /// # Errors

@@ -24,7 +24,8 @@ use crate::unattended::Unattended;
 /// Writes, commits and lock waits that run at once.
 const WRITE_PERMITS: usize = 256;
 
-/// Blocking threads that a runtime for this server should allow.
+/// Blocking threads that a runtime for this server has to allow. With half as many or
+/// less all of them may wait for a commit that no thread is left to carry out.
 pub const BLOCKING_THREADS: usize = 2 * WRITE_PERMITS;
 
 /// Whether a call may wait for the disk or for a lock.
