@@ -524,3 +524,21 @@ fn g9_commits_that_no_thread_waits_for_and_others_lead_each_other() {
     });
     assert_eq!(storage.get(&row()).unwrap().unwrap()[0], 240);
 }
+
+#[test]
+fn g9_a_commit_that_no_thread_waits_for_waits_for_a_lock_like_others() {
+    let (_, coordinator) = store(None);
+    let coordinator = Arc::new(coordinator);
+    let errands: Arc<dyn Errands> = Arc::new(Elsewhere { refuses: false });
+    let clock = &*coordinator.environment().clock;
+    coordinator.locks().lock(clock, 99, &row(), Duration::ZERO).unwrap();
+    let answered = unattended(&coordinator, &errands);
+    while coordinator.locks().waiters() == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(coordinator.view().unwrap().revision(), 0, "not past the lock");
+    assert!(answered.try_recv().is_err());
+    coordinator.locks().release_all(99);
+    assert_eq!(answered.recv().unwrap().0.unwrap().revision, 1);
+    assert_eq!(coordinator.locks().waiters(), 0);
+}
