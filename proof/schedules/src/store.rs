@@ -164,15 +164,24 @@ pub fn add_one(transaction: &mut Transaction, key: &Bytes, locked: bool) -> Resu
     })
 }
 
+/// A transaction that adds one, to be committed.
+fn adding_one(
+    store: &Arc<LocalCoordinator>,
+    name: u8,
+    isolation: Isolation,
+) -> Result<Transaction> {
+    let mut transaction = begin(store, isolation);
+    add_one(&mut transaction, &row(name), false)?;
+    Ok(transaction)
+}
+
 /// One transaction that adds one.
 pub fn commit_one(
     store: &Arc<LocalCoordinator>,
     name: u8,
     isolation: Isolation,
 ) -> Result<Receipt> {
-    let mut transaction = begin(store, isolation);
-    add_one(&mut transaction, &row(name), false)?;
-    transaction.commit(CommitOptions::default())
+    adding_one(store, name, isolation)?.commit(CommitOptions::default())
 }
 
 /// A way to commit one transaction that adds one.
@@ -194,8 +203,7 @@ pub fn commit_one_absent(
     name: u8,
     isolation: Isolation,
 ) -> Result<Receipt> {
-    let mut transaction = begin(store, isolation);
-    add_one(&mut transaction, &row(name), false)?;
+    let transaction = adding_one(store, name, isolation)?;
     let errands: Arc<dyn Errands> = Arc::new(Elsewhere);
     let answer = Arc::new((Mutex::new(None), Condvar::new()));
     let tell = answer.clone();

@@ -79,6 +79,19 @@ impl Store {
         batch::begin(self, operations, options, errands, then)
     }
 
+    /// Runs a batch that has met a conflict once, waiting and counting its attempts as
+    /// [`batch`](Self::batch) would have.
+    ///
+    /// # Errors
+    /// As [`batch`](Self::batch).
+    pub fn batch_again(
+        &self,
+        operations: &[Operation],
+        options: &BatchOptions,
+    ) -> Result<BatchResult> {
+        batch::run_again(self, operations, options)
+    }
+
     /// What a batch of that idempotency key has answered before, if it has one.
     ///
     /// # Errors

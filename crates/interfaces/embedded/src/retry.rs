@@ -40,6 +40,16 @@ impl RetryPolicy {
         Self { attempts: 1, ..Self::default() }
     }
 
+    /// Waits as after a first attempt that met a conflict; what is allowed from then on.
+    pub(crate) fn after_one(&self, environment: &Environment) -> Self {
+        self.wait(environment, 1);
+        Self {
+            attempts: self.attempts.saturating_sub(1),
+            first_wait: self.first_wait.saturating_mul(2),
+            longest_wait: self.longest_wait,
+        }
+    }
+
     /// Runs `attempt` until it succeeds, fails for good, or was made as often
     /// as allowed; then its last answer is returned. Calls `retry` before every
     /// further attempt.
@@ -119,6 +129,20 @@ mod tests {
 
     fn conflict() -> Error {
         Error::new(Code::Conflict, "again")
+    }
+
+    #[test]
+    fn what_is_left_after_one_attempt_goes_on_where_that_ended() {
+        let (environment, _) = Environment::simulated(1);
+        let policy = RetryPolicy { attempts: 4, ..RetryPolicy::default() };
+        let begun = environment.clock.monotonic();
+        let rest = policy.after_one(&environment);
+        assert!(environment.clock.monotonic() - begun <= policy.bound(1));
+        for made in 1..12 {
+            assert_eq!(rest.bound(made), policy.bound(made + 1));
+        }
+        let conflicts = || (0..9).map(|_| conflict()).collect();
+        assert_eq!((run(policy, conflicts()).0, run(rest, conflicts()).0), (4, 3));
     }
 
     #[test]

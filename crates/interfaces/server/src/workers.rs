@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 
 use tandem::layers::transaction::{Errand, Errands};
 use tandem_base::{Error, Result};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tracing::Span;
 
 use crate::unattended::Unattended;
@@ -58,6 +58,19 @@ pub(crate) fn at_once<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     })
 }
 
+/// Where the outcome of a call goes. With it goes the permit, held until there is one
+/// also when the caller has gone away: who comes and goes does not get past the limit.
+pub(crate) struct Reply<T> {
+    sender: oneshot::Sender<T>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl<T> Reply<T> {
+    pub(crate) fn send(self, outcome: T) {
+        let _nobody_waits = self.sender.send(outcome);
+    }
+}
+
 /// Runs store calls.
 #[derive(Clone)]
 pub(crate) struct Workers {
@@ -86,12 +99,15 @@ impl Workers {
     /// `INTERNAL_ERROR` if it panicked.
     pub(crate) async fn commit<T: Send + 'static>(
         &self,
-        call: impl FnOnce(&Arc<dyn Errands>, oneshot::Sender<T>) -> Option<Errand> + Send + 'static,
+        call: impl FnOnce(&Arc<dyn Errands>, Reply<T>) -> Option<Errand> + Send + 'static,
     ) -> Result<T> {
         let span = Span::current();
-        let _permit = self.writes.acquire().await;
+        let permit = self.writes.clone().acquire_owned().await.ok();
         let unattended = self.unattended.get_or_init(|| Arc::new(Unattended::new(WRITE_PERMITS)));
-        unattended.run(move |errands, sender| span.in_scope(|| call(errands, sender))).await
+        let call = move |errands: &Arc<dyn Errands>, sender| {
+            span.in_scope(|| call(errands, Reply { sender, _permit: permit }))
+        };
+        unattended.run(call).await
     }
 
     /// Waits until no thread works on a commit any more.
@@ -139,5 +155,39 @@ impl Workers {
                 Err(Error::internal("Internal server error"))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn g9_a_commit_counts_until_its_end_also_when_its_caller_has_gone_away() {
+        let workers = Workers::new(None);
+        let ((left, reply), (open, gate)) = (channel(), channel::<()>());
+        let call = tokio::spawn({
+            let workers = workers.clone();
+            async move {
+                let call = move |_: &Arc<dyn Errands>, answer: Reply<()>| {
+                    left.send(answer).unwrap();
+                    let _closed = gate.recv();
+                    None
+                };
+                workers.commit(call).await
+            }
+        });
+        while workers.writes.available_permits() == WRITE_PERMITS {
+            tokio::task::yield_now().await;
+        }
+        call.abort();
+        assert!(call.await.unwrap_err().is_cancelled());
+        drop(open);
+        workers.rest().await;
+        assert_eq!(workers.writes.available_permits(), WRITE_PERMITS - 1, "no answer yet");
+        reply.recv().unwrap().send(());
+        assert_eq!(workers.writes.available_permits(), WRITE_PERMITS);
     }
 }

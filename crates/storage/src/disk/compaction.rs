@@ -107,7 +107,7 @@ impl Shared {
     fn run(&self, files: &Files, rung: &Receiver<()>) {
         while rung.recv().is_ok() {
             loop {
-                if !self.merge_all(files) {
+                if !self.merge_all(files) || files.poison.check().is_err() {
                     return;
                 }
                 if !files.trees.all().iter().any(|tree| tree.sealed_memtable_count() > 0) {

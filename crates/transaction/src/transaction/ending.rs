@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use tandem_base::Result;
 
 use super::Transaction;
@@ -11,13 +9,11 @@ use crate::errand::Answer;
 pub struct Ending {
     pub(super) transaction: Transaction,
     pub(super) answer: Answer,
-    /// How long the commit took, if there was one.
-    pub(super) took: Option<Duration>,
 }
 
 impl Ending {
     pub(super) fn without_commit(transaction: Transaction, result: Result<Receipt>) -> Self {
-        Self { transaction, answer: Answer { result, spent: None }, took: None }
+        Self { transaction, answer: Answer { result, spent: None } }
     }
 
     /// What the commit came to.
@@ -27,8 +23,8 @@ impl Ending {
     pub fn finish(mut self) -> Result<Receipt> {
         let Answer { result, spent } = self.answer;
         drop(spent);
-        if let Some(took) = self.took {
-            self.transaction.conclude(&result, took);
+        if self.transaction.is_under_way() {
+            self.transaction.end_as(&result);
         }
         result
     }

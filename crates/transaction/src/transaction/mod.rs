@@ -644,8 +644,8 @@ impl Transaction {
             HandedOver::Nothing(receipt) => Ok(receipt),
             HandedOver::Request(request, begun) => {
                 let result = self.coordination.commit(request);
-                let took = self.now().saturating_sub(begun);
-                self.conclude(&result, took);
+                self.count_commit(begun);
+                self.end_as(&result);
                 result
             }
         }
@@ -667,8 +667,9 @@ impl Transaction {
             Ok(HandedOver::Request(request, begun)) => {
                 let coordination = self.coordination.clone();
                 let then = move |answer| {
-                    let took = self.now().saturating_sub(begun);
-                    then(Ending { transaction: self, answer, took: Some(took) });
+                    // Here, because nobody may be there to hear of it.
+                    self.count_commit(begun);
+                    then(Ending { transaction: self, answer });
                 };
                 return coordination.commit_then(request, errands, Box::new(then));
             }
@@ -699,9 +700,13 @@ impl Transaction {
         Ok(HandedOver::Request(CommitRequest { work, options }, self.now()))
     }
 
-    fn conclude(&mut self, result: &Result<Receipt>, took: Duration) {
+    fn count_commit(&self, begun: Duration) {
+        let took = self.now().saturating_sub(begun);
         self.coordination.statistics().commit_time.record_duration(took);
-        self.release(if result.is_ok() { Status::Finished } else { Status::Aborted });
+    }
+
+    fn end_as(&mut self, committed: &Result<Receipt>) {
+        self.release(if committed.is_ok() { Status::Finished } else { Status::Aborted });
     }
 
     fn begin_revision(&self) -> u64 {

@@ -27,6 +27,7 @@ pub(crate) use unattended::begin;
 use crate::Isolation;
 use crate::bucket::object;
 use crate::record::Record;
+use crate::retry::RetryPolicy;
 use crate::store::Store;
 use crate::transaction::{CommitOptions, Transaction, TransactionOptions};
 
@@ -83,7 +84,26 @@ pub(crate) fn run(
     if let Some(first) = first_result(store, options)? {
         return Ok(first);
     }
-    let outcome = store.limits().retry.run(
+    run_as(store, operations, options, store.limits().retry)
+}
+
+/// As [`run`], after one attempt that met a conflict.
+pub(crate) fn run_again(
+    store: &Store,
+    operations: &[Operation],
+    options: &BatchOptions,
+) -> Result<BatchResult> {
+    let rest = store.limits().retry.after_one(store.environment());
+    run_as(store, operations, options, rest)
+}
+
+fn run_as(
+    store: &Store,
+    operations: &[Operation],
+    options: &BatchOptions,
+    retry: RetryPolicy,
+) -> Result<BatchResult> {
+    let outcome = retry.run(
         store.environment(),
         || store.count_retry(),
         || attempt(store, operations, options),

@@ -21,7 +21,7 @@ enum Run {
 
 impl BatchEnding {
     /// What the batch answers; `None` after a conflict: then it has to be run again, by
-    /// [`Store::batch`].
+    /// [`Store::batch_again`].
     ///
     /// # Errors
     /// As [`Store::batch`]; but of a batch with an idempotency key the first may have

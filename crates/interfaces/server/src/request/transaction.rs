@@ -7,13 +7,12 @@ use serde_json::json;
 use tandem::layers::transaction::Errands;
 use tandem::{BatchEnding, CommitOptions, Isolation, Operation, TransactionOptions};
 use tandem_base::{Code, Error, Result};
-use tokio::sync::oneshot;
 
 use super::batch::{self, durability, isolation};
 use super::{Fields, Scope};
 use crate::data::Data;
 use crate::peer::Peer;
-use crate::workers::Class;
+use crate::workers::{Class, Reply};
 
 /// How long a transaction may be open that says nothing about it.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -154,14 +153,15 @@ impl Peer {
             let run = {
                 let (store, operations, options) =
                     (store.clone(), operations.clone(), options.clone());
-                move |errands: &Arc<dyn Errands>, sender: oneshot::Sender<BatchEnding>| {
-                    store.batch_then(&operations, &options, errands, |ending| {
-                        let _nobody_waits = sender.send(ending);
-                    })
+                move |errands: &Arc<dyn Errands>, reply: Reply<BatchEnding>| {
+                    store.batch_then(&operations, &options, errands, |ending| reply.send(ending))
                 }
             };
             match workers.commit(run).await?.finish(&store) {
-                Ok(None) => {}
+                Ok(None) => {
+                    let again = move || Ok(batch::text(&store.batch_again(&operations, &options)?));
+                    return workers.run(Class::Write, again).await;
+                }
                 Ok(Some(answer)) => return Ok(batch::text(&answer)),
                 Err(error) if options.is_named() => {
                     let before = move || store.batch_before(&options)?.ok_or(error);
