@@ -19,7 +19,7 @@ use crate::workload::Workload;
 pub struct OrderedPage;
 
 /// SQLite has a memory map of this size, beside a page cache of 64 MiB.
-const MEMORY: u64 = 1 << 30;
+const MEMORY: usize = 1 << 30;
 
 /// Records of a page.
 const PAGE: usize = 50;
@@ -32,9 +32,10 @@ impl Group for OrderedPage {
     fn about(&self) -> &'static str {
         "50 records in the order of their balances from a random one on, as JSON text, out of a \
          table of a tenth of the records and out of one of all; the cost is to be independent of \
-         the size. Every store may use as much memory as SQLite does: 1 GiB for blocks, as its \
-         memory map, beside Tandem's 64 MiB of records, as its page cache (fjall has the sum for \
-         blocks); the lines \"defaults\" have Tandem's and fjall's 64 MiB"
+         the size. Each page was read once before. Every store may use as much memory as SQLite \
+         does, which has a memory map of 1 GiB and a page cache of 64 MiB: Tandem half of the \
+         first for ranges and half for blocks, and the second for records, fjall the sum for \
+         blocks; the lines \"defaults\" have what a store has unless told otherwise"
     }
 
     fn run(&self, context: &Context) -> Result<Report> {
@@ -43,26 +44,28 @@ impl Group for OrderedPage {
             [("small", DataSet::new(context.large.len() / 10)), ("large", context.large)]
         {
             let directory = || context.directory();
-            let records = Limits::default().transaction.record_cache_bytes;
-            let sizes = |cache_bytes| DiskOptions { cache_bytes, ..DiskOptions::default() };
-            let tandem = |sizes| {
-                let directory = directory()?;
-                Tandem::with_sizes(&directory, &data, Durability::Buffered, sizes, records)
+            let defaults = Limits::default().transaction;
+            let (records, ranges) = (defaults.record_cache_bytes, defaults.range_cache_bytes);
+            let sizes = |bytes| DiskOptions { cache_bytes: bytes as u64, ..DiskOptions::default() };
+            let tandem = |sizes, ranges| {
+                let (directory, caches) = (directory()?, [records, ranges]);
+                Tandem::with_sizes(&directory, &data, Durability::Buffered, sizes, caches)
             };
             let fjall = |sizes| ByHand::load(Fjall::with(&directory()?, false, &sizes)?, &data);
             let sqlite = Sqlite::open(&directory()?, &data, Synchronous::Off, Sharing::OneEach)?;
             let mut peers: Vec<(&str, Arc<dyn Peer>)> = vec![
-                ("tandem", Arc::new(tandem(sizes(MEMORY))?)),
+                ("tandem", Arc::new(tandem(sizes(MEMORY / 2), MEMORY / 2)?)),
                 ("sqlite", Arc::new(sqlite)),
-                ("fjall by hand", Arc::new(fjall(sizes(MEMORY + records as u64))?)),
+                ("fjall by hand", Arc::new(fjall(sizes(MEMORY + records))?)),
             ];
             if size == "large" {
                 let defaults = DiskOptions::default();
-                peers.push(("tandem, defaults", Arc::new(tandem(defaults.clone())?)));
+                peers.push(("tandem, defaults", Arc::new(tandem(defaults.clone(), ranges)?)));
                 peers.push(("fjall by hand, defaults", Arc::new(fjall(defaults)?)));
             }
             let pages: Arc<dyn Workload> = Arc::new(Pages { data });
             for (name, peer) in peers {
+                read_all(&mut *peer.connect()?, &data)?;
                 let label = format!("{name}, {size}");
                 lines.push(Line { label, peer, workload: pages.clone(), clients: 1 });
             }
@@ -81,6 +84,14 @@ impl Group for OrderedPage {
                 context.large.len()
             )))
     }
+}
+
+/// Reads each page once.
+fn read_all(client: &mut dyn Client, data: &DataSet) -> Result<()> {
+    for first in (0..data.len()).step_by(PAGE) {
+        client.read_balances(LOWEST_BALANCE + first as i64, PAGE, Form::Text)?;
+    }
+    Ok(())
 }
 
 pub(super) struct Pages {

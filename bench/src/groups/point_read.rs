@@ -47,7 +47,7 @@ impl Group for PointRead {
 fn cold(context: &Context) -> Result<[(&'static str, Arc<dyn Peer>); 2]> {
     let sizes = DiskOptions { cache_bytes: 0, write_buffer_bytes: 1 << 20, ..Default::default() };
     let (data, directory) = (&context.data, context.directory()?);
-    let tandem = Tandem::with_sizes(&directory, data, Durability::Sync, sizes.clone(), 0)?;
+    let tandem = Tandem::with_sizes(&directory, data, Durability::Sync, sizes.clone(), [0, 0])?;
     let fjall = Fjall::with(&context.directory()?, true, &sizes)?;
     Ok([
         ("tandem, cold", Arc::new(tandem)),

@@ -38,16 +38,18 @@ impl Tandem {
         Ok(Self { store: builder.open()?, durability: survives(durability), directory })
     }
 
-    /// Over the disk engine with other sizes, and so many bytes of records kept.
+    /// Over the disk engine with other sizes, and so many bytes of records and of ranges
+    /// kept.
     pub fn with_sizes(
         directory: &Path,
         data: &DataSet,
         durability: Durability,
         sizes: DiskOptions,
-        record_cache_bytes: usize,
+        [records, ranges]: [usize; 2],
     ) -> Result<Self> {
         let mut limits = Limits::default();
-        limits.transaction.record_cache_bytes = record_cache_bytes;
+        limits.transaction.record_cache_bytes = records;
+        limits.transaction.range_cache_bytes = ranges;
         let builder = Store::builder().path(directory.join("tandem")).durability(durability);
         let store = builder.disk(sizes).limits(limits).open()?;
         Self::load(store, data, survives(durability), Some(directory))

@@ -72,6 +72,14 @@ impl OrderKey {
     }
 }
 
+/// The encoded sort values of a record, as some index has them.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct SortValues<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// Whether the index has the opposite direction of the sort.
+    pub(crate) inverted: bool,
+}
+
 /// A total order over the records of a bucket.
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
@@ -92,20 +100,28 @@ impl Order {
 
     /// The place of `row` in this order.
     pub(crate) fn key(&self, row: &Row, primary_key: &[u8]) -> OrderKey {
-        let mut bytes = OrderBytes::new();
-        if !self.parts.is_empty() {
-            let mut values = Vec::with_capacity(16 * self.parts.len());
-            for SortPart { path, descending } in &self.parts {
-                if path.is_single() {
-                    row.with_field(path.first(), |value| {
-                        let value = value.unwrap_or(ValueRef::Null);
-                        key::encode_part(value, *descending, &mut values);
-                    });
-                } else {
-                    key::encode_part(&indexed_value(row, path), *descending, &mut values);
-                }
+        if self.parts.is_empty() {
+            return self.key_of(SortValues::default(), row, primary_key);
+        }
+        let mut values = Vec::with_capacity(16 * self.parts.len());
+        for SortPart { path, descending } in &self.parts {
+            if path.is_single() {
+                row.with_field(path.first(), |value| {
+                    let value = value.unwrap_or(ValueRef::Null);
+                    key::encode_part(value, *descending, &mut values);
+                });
+            } else {
+                key::encode_part(&indexed_value(row, path), *descending, &mut values);
             }
-            bytes.extend_from_slice(&values);
+        }
+        self.key_of(SortValues { bytes: &values, inverted: false }, row, primary_key)
+    }
+
+    /// The place of `row`, whose sort values are known.
+    pub(crate) fn key_of(&self, values: SortValues<'_>, row: &Row, primary_key: &[u8]) -> OrderKey {
+        let mut bytes = OrderBytes::from_slice(values.bytes);
+        if values.inverted {
+            invert(&mut bytes);
         }
         let tie_at = bytes.len();
         match self.natural {

@@ -17,7 +17,7 @@
 
 use bytes::Bytes;
 use tandem_base::Result;
-use tandem_storage::{Direction, KeyRange, Snapshot};
+use tandem_storage::{Entries, KeyRange, Snapshot};
 
 /// Fewer keys are looked up: to begin a scan is taken to cost a few look-ups.
 const FEWEST: usize = 6;
@@ -36,9 +36,10 @@ pub(crate) enum By {
 }
 
 /// Calls `found` with the place of each key in `keys` and its value, in order, until it
-/// says `false`. The keys ascend and are distinct.
-pub(crate) fn read(
+/// says `false`. The keys ascend and are distinct; `scan` gives what `snapshot` has.
+pub(crate) fn read<'a>(
     snapshot: &dyn Snapshot,
+    scan: impl FnOnce(&KeyRange) -> Entries<'a>,
     keys: &[Bytes],
     found: &mut dyn FnMut(usize, Option<Bytes>, By) -> bool,
 ) -> Result<()> {
@@ -48,7 +49,7 @@ pub(crate) fn read(
         && keys.len() >= FEWEST
     {
         let range = KeyRange { start: first.clone(), end: KeyRange::point(last).end };
-        let mut entries = snapshot.scan(&range, Direction::Forward);
+        let mut entries = scan(&range);
         let mut may_pass = PASSED_FREE;
         let mut ahead = entries.next().transpose()?;
         'scan: while done < keys.len() {
@@ -89,7 +90,7 @@ pub(crate) fn read(
 mod tests {
     use std::sync::Arc;
 
-    use tandem_storage::{Durability, MemoryStorage, Storage, WriteBatch};
+    use tandem_storage::{Direction, Durability, MemoryStorage, Storage, WriteBatch};
 
     use super::*;
 
@@ -110,7 +111,9 @@ mod tests {
     fn found(numbers: &[u32], most: usize) -> (Vec<Option<Bytes>>, usize) {
         let keys: Vec<Bytes> = numbers.iter().copied().map(key).collect();
         let (mut all, mut scanned) = (Vec::new(), 0);
-        read(&*even(), &keys, &mut |at, value, by| {
+        let even = even();
+        let scan = |range: &KeyRange| even.scan(range, Direction::Forward);
+        read(&*even, scan, &keys, &mut |at, value, by| {
             assert_eq!(at, all.len());
             all.push(value);
             scanned += usize::from(by == By::Scan);

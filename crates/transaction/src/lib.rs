@@ -38,6 +38,7 @@ mod transaction;
 mod view;
 mod write_set;
 
+pub use cache::Neighbours;
 pub use commit::{Change, Commit};
 pub use coordination::{CommitOptions, CommitRequest, Coordination, Receipt, Work};
 pub use derive::{CommitListener, CommitState, ConflictCause, Derive, Derived, Maintenance, Stamp};

@@ -19,6 +19,8 @@ pub struct TransactionLimits {
     pub recent_commit_bytes: usize,
     /// Bytes of rows kept at hand for reads by key; 0 = none.
     pub record_cache_bytes: usize,
+    /// Bytes of index entries and rows kept at hand for reads by range; 0 = none.
+    pub range_cache_bytes: usize,
     /// Transactions that one group commit may carry.
     pub group_size: usize,
     /// How long a statement waits for a locked record unless it says otherwise.
@@ -41,6 +43,7 @@ impl Default for TransactionLimits {
             savepoints: 1_024,
             recent_commit_bytes: 64 << 20,
             record_cache_bytes: 64 << 20,
+            range_cache_bytes: 32 << 20,
             group_size: 256,
             lock_wait: Duration::from_secs(5),
             lock_waiters: 128,

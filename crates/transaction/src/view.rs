@@ -6,7 +6,7 @@ use tandem_base::{Error, Result};
 use tandem_storage::{Direction, Entries, KeyRange, Snapshot};
 
 use crate::ascending::{self, By};
-use crate::cache::CommittedCache;
+use crate::cache::{CachedScan, Caches, Neighbours, PointCache, RangeCache};
 
 /// Reading one consistent state.
 pub trait Read {
@@ -37,7 +37,7 @@ pub struct View {
     revision: u64,
     schema_revision: u64,
     snapshot: Arc<dyn Snapshot>,
-    cache: Option<Arc<CommittedCache>>,
+    caches: Option<Arc<Caches>>,
     /// Whether a read was refused; `None` = all are answered.
     fell_short: Option<AtomicBool>,
 }
@@ -47,12 +47,12 @@ impl View {
     /// `revision`.
     #[must_use]
     pub fn new(revision: u64, schema_revision: u64, snapshot: Arc<dyn Snapshot>) -> Self {
-        Self { revision, schema_revision, snapshot, cache: None, fell_short: None }
+        Self { revision, schema_revision, snapshot, caches: None, fell_short: None }
     }
 
-    /// The same view, reading through a cache of its store.
-    pub(crate) fn reading_through(mut self, cache: Option<Arc<CommittedCache>>) -> Self {
-        self.cache = cache;
+    /// The same view, reading through the caches of its store.
+    pub(crate) fn reading_through(mut self, caches: Arc<Caches>) -> Self {
+        self.caches = Some(caches);
         self
     }
 
@@ -65,7 +65,7 @@ impl View {
             revision: self.revision,
             schema_revision: self.schema_revision,
             snapshot: self.snapshot.clone(),
-            cache: self.cache.clone(),
+            caches: self.caches.clone(),
             fell_short: Some(AtomicBool::new(false)),
         }
     }
@@ -95,8 +95,7 @@ impl View {
 
     /// The value of `key`, if that is known without asking the engine.
     pub(crate) fn get_cached(&self, key: &[u8]) -> Option<Option<Bytes>> {
-        let cache = self.cache.as_ref().filter(|_| CommittedCache::is_cacheable(key))?;
-        let value = cache.get(key, self.revision)?;
+        let value = self.points_for(key)?.get(key, self.revision)?;
         let is_large = value.as_ref().is_some_and(|value| value.len() > LARGEST_AT_HAND);
         (self.fell_short.is_none() || !is_large).then_some(value)
     }
@@ -110,22 +109,46 @@ impl View {
     ) -> Result<()> {
         self.refuse()?;
         // What a scan comes by is found again as cheaply: it displaces nothing.
-        let has_room = self.cache.as_ref().is_some_and(|cache| cache.has_room());
-        ascending::read(&*self.snapshot, keys, &mut |at, value, by| {
-            if let Some(cache) = &self.cache
-                && (has_room || by == By::LookUp)
-                && CommittedCache::is_cacheable(&keys[at])
+        let points = self.caches.as_ref().and_then(|caches| caches.points.as_ref());
+        let has_room = points.is_some_and(PointCache::has_room);
+        let entries = |range: &KeyRange| self.scan_cached(range, Direction::Forward);
+        ascending::read(&*self.snapshot, entries, keys, &mut |at, value, by| {
+            if (has_room || by == By::LookUp)
+                && let Some(value) = &value
+                && let Some(cache) = self.points_for(&keys[at])
             {
-                cache.offer(&keys[at], self.revision, value.as_ref());
+                cache.offer(&keys[at], self.revision, value);
             }
             found(at, value)
         })
+    }
+
+    /// As [`scan`](Read::scan), by way of what is kept in memory.
+    pub(crate) fn scan_cached(&self, range: &KeyRange, direction: Direction) -> Entries<'_> {
+        let cache = self.caches.as_ref().and_then(|caches| caches.ranges.as_ref());
+        match cache.filter(|_| self.fell_short.is_none() && RangeCache::is_cacheable(range)) {
+            Some(cache) => {
+                let (snapshot, range) = (&*self.snapshot, range.clone());
+                Box::new(CachedScan::new(cache, snapshot, self.revision, range, direction))
+            }
+            None => self.scan(range, direction),
+        }
+    }
+
+    /// What is kept in memory of the neighbourhood of `key`.
+    pub(crate) fn neighbours(&self, key: &[u8]) -> Option<Neighbours> {
+        let cache = self.caches.as_ref()?.ranges.as_ref()?;
+        cache.neighbours(key, self.revision).filter(|_| self.fell_short.is_none())
+    }
+
+    fn points_for(&self, key: &[u8]) -> Option<&PointCache> {
+        self.caches.as_ref()?.points.as_ref().filter(|_| PointCache::is_cacheable(key))
     }
 }
 
 impl Read for View {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        let cache = self.cache.as_ref().filter(|_| CommittedCache::is_cacheable(key));
+        let cache = self.points_for(key);
         let value = match cache.and_then(|cache| cache.get(key, self.revision)) {
             Some(value) => value,
             None => {
@@ -133,8 +156,10 @@ impl Read for View {
                     self.refuse()?;
                 }
                 let value = self.snapshot.get(key)?;
-                if let Some(cache) = cache {
-                    cache.offer(key, self.revision, value.as_ref());
+                if let Some(cache) = cache
+                    && let Some(value) = &value
+                {
+                    cache.offer(key, self.revision, value);
                 }
                 value
             }

@@ -35,6 +35,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "absent_panicking_write", body: pipeline::absent_panicking_write },
     Scenario { name: "panicking_derive", body: pipeline::panicking_derive },
     Scenario { name: "cache", body: pipeline::cache },
+    Scenario { name: "ranges", body: pipeline::ranges },
     Scenario { name: "mutual_exclusion", body: locks::mutual_exclusion },
     Scenario { name: "deadlock", body: locks::deadlock },
     Scenario { name: "locked_updates", body: locks::locked_updates },

@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use tandem_base::sync::thread;
 use tandem_base::{Code, Environment};
-use tandem_storage::Durability;
+use tandem_storage::{Direction, Durability, KeyRange};
 use tandem_transaction::{Commit, CommitListener, Coordination, Isolation, LocalCoordinator, Read};
 
 use crate::store::{
-    Call, CommitOne, Fault, POISONOUS, assert_clean, commit_one, commit_one_absent, newest, number,
+    Call, CommitOne, Fault, POISONOUS, assert_clean, begin, commit_one, commit_one_absent, newest, number,
     open, open_as, row,
 };
 
@@ -198,4 +198,43 @@ pub fn cache() {
     writer.join().unwrap();
     readers.into_iter().for_each(|reader| reader.join().unwrap());
     assert_eq!(newest(&store, 0), (3, 3));
+}
+
+/// Readers of a range in both directions, and of its neighbourhood, while a row in it is
+/// written: of each view they see the row as often written as its revision says.
+pub fn ranges() {
+    let (store, _) = store(Fault::None, 1 << 20);
+    let writer = {
+        let store = store.clone();
+        thread::spawn(move || {
+            for _ in 0..3 {
+                commit_one(&store, 7, Isolation::Serializable).unwrap();
+            }
+        })
+    };
+    let readers: Vec<_> = [Direction::Forward, Direction::Reverse]
+        .into_iter()
+        .map(|direction| {
+            let store = store.clone();
+            thread::spawn(move || {
+                let early = begin(&store, Isolation::Snapshot);
+                for _ in 0..3 {
+                    let late = begin(&store, Isolation::Snapshot);
+                    for reader in [&late, &early] {
+                        let range = KeyRange::prefix(&row(7)[..5]);
+                        let found = reader.scan_untracked(&range, direction);
+                        let rows: Vec<_> = found.map(|entry| entry.unwrap().value).collect();
+                        let written = number(rows.first().cloned());
+                        assert_eq!(u64::from(written), reader.view().revision(), "another view's");
+                        if let Some(mut near) = reader.neighbours(&row(7)) {
+                            assert_eq!(near.get(&row(7)), Some(rows.first().cloned()));
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    writer.join().unwrap();
+    readers.into_iter().for_each(|reader| reader.join().unwrap());
+    assert_eq!(newest(&store, 7), (3, 3));
 }

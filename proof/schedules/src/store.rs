@@ -99,7 +99,8 @@ impl Derive for Plain {
     }
 }
 
-/// Opens a store whose commits are durable. `cache` bytes of rows are kept at hand.
+/// Opens a store whose commits are durable. `cache` bytes of rows and as many of ranges
+/// are kept at hand.
 pub fn open(
     fault: Fault,
     cache: usize,
@@ -119,6 +120,7 @@ pub fn open_as(
 ) -> Arc<LocalCoordinator> {
     let limits = TransactionLimits {
         record_cache_bytes: cache,
+        range_cache_bytes: cache,
         group_size: 2,
         ..TransactionLimits::default()
     };

@@ -47,11 +47,10 @@ pub(crate) struct Examined {
     pub(crate) rows: u64,
 }
 
-type Visitor<'v> = dyn FnMut(Bytes, Row) -> Result<Step> + 'v;
+type Visitor<'v> = dyn FnMut(Candidate) -> Result<Step> + 'v;
 
 impl Access {
-    /// Calls `visit` with each candidate's primary key and row, each record
-    /// once, until it has enough, which it has not before as many candidates as
+    /// Calls `visit` with each candidate, each record once, until it has enough, which it has not before as many candidates as
     /// `ahead` says. What is read on the way, and no more, is remembered by the
     /// transaction.
     pub(crate) fn visit(
@@ -68,7 +67,9 @@ impl Access {
                 let each = |primary_key: &Bytes| {
                     examined.rows += 1;
                     match tx.get(&keys::row(bucket.id, primary_key))? {
-                        Some(row) => visit(primary_key.clone(), Row::from_stored(row)?),
+                        Some(row) => {
+                            visit(Candidate::of(primary_key.clone(), Row::from_stored(row)?))
+                        }
                         None => Ok(Step::More),
                     }
                 };
@@ -78,7 +79,8 @@ impl Access {
                 let prefix = keys::row_prefix(bucket.id).len();
                 scan(tx, range, direction, |entry| {
                     examined.rows += 1;
-                    visit(entry.key.slice(prefix..), Row::from_stored(entry.value)?)
+                    let row = Row::from_stored(entry.value)?;
+                    visit(Candidate::of(entry.key.slice(prefix..), row))
                 })
                 .map(drop)
             }
@@ -95,8 +97,7 @@ impl Access {
                             if *own && keys::order_entry(*order_index, row.position()) != entry {
                                 return Ok(Step::More);
                             }
-                            let (primary_key, row) = candidate.into_parts();
-                            visit(primary_key, row)
+                            visit(candidate)
                         },
                     )
                     .map(drop)
@@ -122,8 +123,7 @@ impl Access {
                             return Ok(Step::More);
                         }
                     }
-                    let (primary_key, row) = candidate.into_parts();
-                    visit(primary_key, row)
+                    visit(candidate)
                 };
                 until_enough(in_direction(ranges, direction), |range| {
                     let step = fetch.scan(range, direction, examined, &primary_key, &mut take)?;

@@ -6,7 +6,7 @@ use tandem_record::row::Row;
 use tandem_transaction::Transaction;
 
 use crate::execute::access::{Examined, Step};
-use crate::execute::fetch::Ahead;
+use crate::execute::fetch::{Ahead, Candidate};
 use crate::execute::top::{Sorted, Top};
 use crate::order::{Order, OrderKey};
 use crate::plan::{Plan, Served};
@@ -80,21 +80,31 @@ pub(crate) fn collect(
         Served::Groups => wanted.saturating_sub(found).saturating_add(1),
     };
     let ahead = Ahead::new(surely(0));
-    let mut take = |primary_key: Bytes, row: Row| -> Result<Step> {
+    let place = |candidate: &Candidate| {
+        let (row, primary_key) = (&candidate.row, candidate.primary_key());
+        let Some(values) = plan.sort_values(candidate.values()) else {
+            return order.key(row, primary_key);
+        };
+        let place = order.key_of(values, row, primary_key);
+        debug_assert_eq!(place, order.key(row, primary_key), "an index is in order (G3)");
+        place
+    };
+    let mut take = |candidate: Candidate| -> Result<Step> {
         if let Some(filter) = filter
-            && !filter.try_matches(&row)?
+            && !filter.try_matches(&candidate.row)?
         {
             // The last group needed may be over although nothing matches any more.
             let enough = plan.served == Served::Groups
                 && group.len() > 0
                 && out.rows.len() + group.len() >= wanted
-                && !has_values(&group, order.key(&row, &primary_key).sort_bytes());
+                && !has_values(&group, place(&candidate).sort_bytes());
             return Ok(if enough { Step::Enough } else { Step::More });
         }
-        let order = order.key(&row, &primary_key);
+        let order = place(&candidate);
         if after.is_some_and(|after| order.bytes <= after.bytes) {
             return Ok(Step::More);
         }
+        let (primary_key, row) = candidate.into_parts();
         let found = Found { order, primary_key, row };
         match plan.served {
             Served::Exact => {
@@ -105,7 +115,10 @@ pub(crate) fn collect(
             }
             Served::Groups => {
                 if !has_values(&group, found.order.sort_bytes()) {
-                    out.extend(group.take_sorted(), sorting_wanted)?;
+                    match group.take_one() {
+                        Some(one) => out.push(one)?,
+                        None => out.extend(group.take_sorted(), sorting_wanted)?,
+                    }
                     if out.rows.len() >= wanted || out.bytes >= enough_bytes {
                         return Ok(Step::Enough);
                     }
@@ -178,7 +191,8 @@ pub(crate) fn for_each(
 ) -> Result<()> {
     let filter = filter.filter(|_| !plan.decides_filter);
     let ahead = Ahead::new(usize::MAX);
-    plan.access.visit(tx, bucket, plan.direction, &ahead, examined, &mut |primary_key, row| {
+    plan.access.visit(tx, bucket, plan.direction, &ahead, examined, &mut |candidate| {
+        let (primary_key, row) = candidate.into_parts();
         let matches = match filter {
             Some(filter) => filter.try_matches(&row)?,
             None => true,

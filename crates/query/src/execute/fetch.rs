@@ -21,7 +21,7 @@ use tandem_record::catalog::Bucket;
 use tandem_record::keys;
 use tandem_record::row::Row;
 use tandem_storage::{Direction, KeyRange};
-use tandem_transaction::Transaction;
+use tandem_transaction::{Neighbours, Transaction};
 
 use crate::execute::access::{Examined, Step};
 
@@ -51,22 +51,37 @@ impl KeyOf {
     }
 }
 
-/// An entry with its row.
-pub(super) struct Candidate {
+/// A row that an access leads to, with the entry that led there.
+pub(crate) struct Candidate {
+    /// Empty if there was none.
     pub(super) entry: Bytes,
     primary_key: KeyOf,
-    pub(super) row: Row,
+    pub(crate) row: Row,
     /// Whether the transaction itself wrote the row.
     pub(super) own: bool,
 }
 
 impl Candidate {
-    pub(super) fn primary_key(&self) -> &[u8] {
+    /// A row that no entry led to.
+    pub(super) fn of(primary_key: Bytes, row: Row) -> Self {
+        let primary_key = KeyOf::Apart(primary_key);
+        Self { entry: Bytes::new(), primary_key, row, own: false }
+    }
+
+    pub(crate) fn primary_key(&self) -> &[u8] {
         self.primary_key.of(&self.entry)
     }
 
+    /// The entry as far as it tells values of the record.
+    pub(crate) fn values(&self) -> &[u8] {
+        match self.primary_key {
+            KeyOf::Entry(at) => self.entry.get(..at).unwrap_or_default(),
+            KeyOf::Apart(_) => &self.entry,
+        }
+    }
+
     /// The primary key and the row.
-    pub(super) fn into_parts(self) -> (Bytes, Row) {
+    pub(crate) fn into_parts(self) -> (Bytes, Row) {
         let Self { mut entry, primary_key, row, .. } = self;
         let primary_key = match primary_key {
             KeyOf::Entry(at) => {
@@ -104,11 +119,16 @@ pub(super) struct Fetch<'a> {
     ahead: &'a Ahead,
     /// Room for a row's key.
     row_key: Vec<u8>,
+    /// What is at hand around the last row that was looked for there.
+    neighbours: Option<Neighbours>,
+    /// Whether the last row that was looked for there had none among those after it.
+    strays: bool,
 }
 
 impl<'a> Fetch<'a> {
     pub(super) fn new(tx: &'a Transaction, bucket: &'a Bucket, ahead: &'a Ahead) -> Self {
-        Self { tx, bucket, ahead, row_key: Vec::with_capacity(64) }
+        let row_key = Vec::with_capacity(64);
+        Self { tx, bucket, ahead, row_key, neighbours: None, strays: false }
     }
 
     /// Calls `take` with each entry of `range` and its row; `primary_key` reads an entry.
@@ -171,8 +191,27 @@ impl<'a> Fetch<'a> {
         let primary_key = primary_key(&entry, value)?;
         keys::put_row(self.bucket.id, primary_key.of(&entry), &mut self.row_key);
         let own = self.tx.own_write(&self.row_key).is_some();
-        let row = self.tx.get_cached(&self.row_key).map_or(Known::Nothing, Known::Whole);
+        let row = self.at_hand(own).map_or(Known::Nothing, Known::Whole);
         Ok(Met { entry, primary_key, own, row })
+    }
+
+    /// The row at `row_key`, if the engine need not be asked for it.
+    fn at_hand(&mut self, own: bool) -> Option<Option<Bytes>> {
+        if own {
+            return self.tx.get_cached(&self.row_key);
+        }
+        if let Some(row) = self.neighbours.as_mut().and_then(|near| near.get(&self.row_key)) {
+            self.strays = false;
+            return Some(row);
+        }
+        if !self.strays {
+            self.strays = true;
+            self.neighbours = self.tx.neighbours(&self.row_key);
+            if let Some(near) = &mut self.neighbours {
+                return near.get(&self.row_key);
+            }
+        }
+        self.tx.get_cached(&self.row_key)
     }
 
     /// Asks the engine for the rows that are not at hand, until they are large.

@@ -88,6 +88,16 @@ impl Top {
         }
     }
 
+    /// The row kept, if it is one alone; then none is left.
+    pub(crate) fn take_one(&mut self) -> Option<Found> {
+        let Kept::Few(rows) = &mut self.kept else { return None };
+        let one = if rows.len() == 1 { rows.pop() } else { None };
+        if one.is_some() {
+            self.bytes = 0;
+        }
+        one
+    }
+
     /// The rows kept, in order; none are left.
     pub(crate) fn take_sorted(&mut self) -> Sorted {
         self.bytes = 0;

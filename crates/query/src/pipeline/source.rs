@@ -94,19 +94,27 @@ impl Source {
         let (mut skip, mut left) = (self.skip, self.limit.unwrap_or(usize::MAX));
         // Nobody knows what the stages after it will want.
         let ahead = Ahead::new(1);
-        plan.access.visit(tx, &prepared.bucket, plan.direction, &ahead, examined, &mut |_, row| {
-            if let Some(filter) = &query.filter
-                && !filter.try_matches(&row)?
-            {
-                return Ok(Step::More);
-            }
-            if skip > 0 {
-                skip -= 1;
-                return Ok(Step::More);
-            }
-            left -= 1;
-            let step = each(row)?;
-            Ok(if left == 0 { Step::Enough } else { step })
-        })
+        plan.access.visit(
+            tx,
+            &prepared.bucket,
+            plan.direction,
+            &ahead,
+            examined,
+            &mut |candidate| {
+                let row = candidate.row;
+                if let Some(filter) = &query.filter
+                    && !filter.try_matches(&row)?
+                {
+                    return Ok(Step::More);
+                }
+                if skip > 0 {
+                    skip -= 1;
+                    return Ok(Step::More);
+                }
+                left -= 1;
+                let step = each(row)?;
+                Ok(if left == 0 { Step::Enough } else { step })
+            },
+        )
     }
 }

@@ -24,7 +24,7 @@ use tandem_record::keys;
 use tandem_storage::KeyRange;
 
 use crate::order::invert;
-use crate::plan::constraint::{Constraint, Constraints, Interval, encoded_tag};
+use crate::plan::constraint::{Constraint, Constraints, Interval};
 
 /// More combinations of listed values than this are left to the filter.
 const MAX_PREFIXES: usize = 1_024;
@@ -139,7 +139,7 @@ impl IndexBounds {
     fn add_arrays(&mut self, arrays: bool, part: &IndexPart, prefixes: &[Vec<u8>]) {
         if arrays {
             self.ranges.extend(
-                prefixes.iter().map(|prefix| tag_range(part, prefix, encoded_tag(&json!([])))),
+                prefixes.iter().map(|prefix| tag_range(part, prefix, key::first_byte(&json!([])))),
             );
         }
     }
@@ -181,8 +181,7 @@ fn tag_range(part: &IndexPart, prefix: &[u8], tag: u8) -> KeyRange {
 /// The keys under `prefix` that go on with a value in `interval`.
 pub(crate) fn value_range(prefix: &[u8], interval: &Interval, descending: bool) -> KeyRange {
     let under = |value: &[u8]| {
-        let mut bytes = prefix.to_vec();
-        bytes.extend_from_slice(value);
+        let mut bytes = [prefix, value].concat();
         if descending {
             invert(&mut bytes[prefix.len()..]);
         }
@@ -197,7 +196,7 @@ pub(crate) fn value_range(prefix: &[u8], interval: &Interval, descending: bool) 
     }
     let all = under(&[interval.tag()]);
     let encoded = |value: &Value| {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(24);
         key::encode_part(value, false, &mut bytes);
         under(&bytes)
     };

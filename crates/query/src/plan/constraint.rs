@@ -44,17 +44,10 @@ impl Interval {
             End::Unbounded => &self.upper,
             lower => lower,
         }) else {
-            return encoded_tag(&json!(""));
+            return key::first_byte(&json!(""));
         };
-        encoded_tag(value)
+        key::first_byte(value)
     }
-}
-
-/// The first byte of the encodings of values of this type.
-pub(crate) fn encoded_tag(value: &Value) -> u8 {
-    let mut bytes = Vec::new();
-    key::encode_part(value, false, &mut bytes);
-    bytes[0]
 }
 
 impl Constraint {
@@ -145,7 +138,7 @@ impl Constraints {
             }
             (true, Some((_, Fact::Between(lower, upper))), None, Constraint::Within(_)) => {
                 let tags =
-                    |end: &Option<(Value, bool)>| end.as_ref().map(|end| encoded_tag(&end.0));
+                    |end: &Option<(Value, bool)>| end.as_ref().map(|end| key::first_byte(&end.0));
                 // Ends of two types: no value is within, but only one of them narrows.
                 let one_type = match (tags(lower), tags(upper)) {
                     (Some(lower), Some(upper)) => lower == upper,
@@ -256,13 +249,13 @@ fn best_interval(facts: &[&Fact], of_elements: bool) -> Option<Interval> {
             break;
         }
         if let Some(end) = low
-            && *kind.get_or_insert(encoded_tag(&end.0)) == encoded_tag(&end.0)
+            && *kind.get_or_insert(key::first_byte(&end.0)) == key::first_byte(&end.0)
             && lower.is_none_or(|other| compare(&end.0, &other.0).is_gt())
         {
             lower = Some(end);
         }
         if let Some(end) = high
-            && *kind.get_or_insert(encoded_tag(&end.0)) == encoded_tag(&end.0)
+            && *kind.get_or_insert(key::first_byte(&end.0)) == key::first_byte(&end.0)
             && upper.is_none_or(|other| compare(&end.0, &other.0).is_lt())
         {
             upper = Some(end);

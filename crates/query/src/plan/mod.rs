@@ -24,7 +24,7 @@ use tandem_storage::Direction;
 use tandem_transaction::Transaction;
 
 use crate::execute::Access;
-use crate::order::Order;
+use crate::order::{Order, SortValues};
 use crate::query::Hint;
 
 pub(crate) use bounds::Bound;
@@ -86,6 +86,12 @@ impl Plan {
         }
         let cheapest = candidates.into_iter().min_by(|a, b| a.cost.total_cmp(&b.cost));
         Ok(cheapest.unwrap_or_else(|| candidate::scan(bucket, request.order)))
+    }
+
+    /// The sort values of a record by the values in the entry that led to it, if they can
+    /// be told from that.
+    pub(crate) fn sort_values<'e>(&self, values: &'e [u8]) -> Option<SortValues<'e>> {
+        self.index_order.as_ref()?.sort_values(values)
     }
 
     fn is_hinted(&self, hint: &Hint) -> bool {

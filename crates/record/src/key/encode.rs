@@ -51,6 +51,12 @@ pub fn encode_descending<'a>(value: impl Into<ValueRef<'a>>, out: &mut Vec<u8>) 
     }
 }
 
+/// The first byte of the encoding of `value`, which is that of its type.
+#[must_use]
+pub fn first_byte(value: &Value) -> u8 {
+    if *value == Value::Bool(true) { tag::TRUE } else { kind_tag(value) }
+}
+
 /// The tag by which fields are ordered before their names: one for both
 /// booleans.
 pub(super) fn kind_tag(value: &Value) -> u8 {

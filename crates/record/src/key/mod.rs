@@ -20,7 +20,7 @@ use tandem_base::{Error, Result};
 use crate::value::ValueRef;
 
 pub use decode::{decode, decode_descending, skip, skip_descending};
-pub use encode::{encode_ascending, encode_descending};
+pub use encode::{encode_ascending, encode_descending, first_byte};
 
 /// The most bytes that an encoded primary key may have.
 pub const MAX_KEY_BYTES: usize = 1024;

@@ -7,7 +7,7 @@ use tandem_base::sync::{Condvar, Mutex, MutexGuard, OnceLock, RwLock};
 use tandem_base::{Environment, Error, Result};
 use tandem_storage::{Durability, Storage, WriteBatch};
 
-use crate::cache::CommittedCache;
+use crate::cache::Caches;
 use crate::coordination::{CommitRequest, Coordination, Receipt, Work};
 use crate::derive::{CommitListener, Derive};
 use crate::errand::{Errand, Errands, Then};
@@ -40,7 +40,7 @@ pub struct LocalCoordinator {
     limits: TransactionLimits,
     pub(super) durability: Durability,
     published: RwLock<Arc<View>>,
-    pub(super) cache: Option<Arc<CommittedCache>>,
+    pub(super) caches: Arc<Caches>,
     pub(super) pipeline: Pipeline<Self>,
     sequencer: Mutex<Sequencer>,
     /// How many groups are published or have failed.
@@ -99,19 +99,13 @@ impl LocalCoordinator {
         let revision = read_counter(&*storage, keyspace::LAST_REVISION)?;
         let schema_revision = read_counter(&*storage, keyspace::SCHEMA_REVISION)?;
         let reserved = read_counter(&*storage, keyspace::RESERVED_REVISION)?;
-        let cache = CommittedCache::new(
-            limits.record_cache_bytes,
-            revision,
-            &*environment.random,
-            derive.clone(),
-        );
-        let cache = cache.map(Arc::new);
+        let caches = Arc::new(Caches::new(&limits, revision, &*environment.random, &derive));
         let view = View::new(revision, schema_revision, storage.snapshot()?);
         let hasher = Seeded::draw(&*environment.random);
         let recent = RecentCommits::new(revision, limits.recent_commit_bytes, hasher);
         Ok(Self {
-            published: RwLock::new(Arc::new(view.reading_through(cache.clone()))),
-            cache,
+            published: RwLock::new(Arc::new(view.reading_through(caches.clone()))),
+            caches,
             pipeline: Pipeline::new(limits.group_size),
             sequencer: Mutex::new(Sequencer { recent, unpublished: VecDeque::new(), begun: 0 }),
             finished: Mutex::new(0),
@@ -162,7 +156,7 @@ impl LocalCoordinator {
     }
 
     pub(super) fn publish(&self, view: View) {
-        let view = Arc::new(view.reading_through(self.cache.clone()));
+        let view = Arc::new(view.reading_through(self.caches.clone()));
         let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *published, view);
         drop(published);

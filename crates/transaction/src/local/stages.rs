@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tandem_base::{Code, Error, Result};
 use tandem_storage::{Durability, WriteBatch};
 
-use crate::cache::CommittedCache;
+use crate::cache::Learnt;
 use crate::coordination::{CommitOptions, CommitRequest, Receipt, Work};
 use crate::derive::{CommitState, Derived, Stamp};
 use crate::isolation::Isolation;
@@ -71,8 +71,8 @@ pub(super) struct Group {
 /// A group that the engine has.
 struct Written {
     view: View,
-    /// What the cache has to learn.
-    cacheable: Vec<(Bytes, Option<Bytes>)>,
+    /// What the caches have to learn.
+    learnt: Learnt,
     /// Revisions up to this one are reserved with it.
     reserve: Option<u64>,
 }
@@ -181,7 +181,7 @@ impl LocalCoordinator {
         }
         Statistics::add(&self.statistics.groups, 1);
         self.statistics.group_size.record(outcome.commits.len() as u64);
-        let cacheable = self.cacheable(&batch);
+        let learnt = self.caches.note(&batch);
         let begun = self.environment.clock.monotonic();
         let written = self.storage.write(batch, Durability::Buffered);
         self.statistics.write_time.record_duration(self.since(begun));
@@ -189,7 +189,7 @@ impl LocalCoordinator {
             .and_then(|()| self.storage.snapshot())
             .map_err(|cause| self.set_poison(|| store_failed(&cause)))?;
         let view = View::new(revision, schema_revision, snapshot);
-        Ok(Some(Written { view, cacheable, reserve }))
+        Ok(Some(Written { view, learnt, reserve }))
     }
 
     /// Makes everything durable that is written, if one of these groups needs that.
@@ -242,29 +242,14 @@ impl LocalCoordinator {
     }
 
     fn publish_written(&self, written: Written, outcome: &Outcome) {
-        let Written { view, cacheable, reserve } = written;
+        let Written { view, learnt, reserve } = written;
         if let Some(until) = reserve {
             self.reserved.store(until, Ordering::Relaxed);
         }
-        if let Some(cache) = &self.cache {
-            let revision = view.revision();
-            cacheable.into_iter().for_each(|(key, value)| cache.commit(revision, &key, value));
-        }
+        self.caches.learn(view.revision(), learnt);
         self.publish(view);
         Statistics::add(&self.statistics.commits, outcome.commits.len() as u64);
         self.listener.committed(&outcome.commits, outcome.log_bytes());
-    }
-
-    /// What the cache has to learn of a batch.
-    fn cacheable(&self, batch: &WriteBatch) -> Vec<(Bytes, Option<Bytes>)> {
-        if self.cache.is_none() {
-            return Vec::new();
-        }
-        let operations = batch.operations().iter();
-        operations
-            .filter(|operation| CommittedCache::is_cacheable(operation.key()))
-            .map(|operation| (operation.key().clone(), operation.value().cloned()))
-            .collect()
     }
 
     /// Validate, derive, append: one member of a group.

@@ -28,6 +28,7 @@ use bytes::Bytes;
 use tandem_base::{Code, Error, Result};
 use tandem_storage::{Direction, KeyRange};
 
+use crate::cache::Neighbours;
 use crate::coordination::{CommitOptions, CommitRequest, Coordination, Receipt, Work};
 use crate::errand::{Errand, Errands};
 use crate::guard::GuardCheck;
@@ -440,6 +441,13 @@ impl Transaction {
         self.view.get_ascending(keys, found)
     }
 
+    /// What is kept in memory of the committed neighbourhood of `key`. What is in it was
+    /// [whole](crate::Derive::is_whole) when it was taken in.
+    #[must_use]
+    pub fn neighbours(&self, key: &[u8]) -> Option<Neighbours> {
+        self.view.neighbours(key)
+    }
+
     /// Whether the transaction itself has written `key`, row or entry.
     #[must_use]
     pub fn is_own(&self, key: &[u8]) -> bool {
@@ -459,7 +467,7 @@ impl Transaction {
 
     fn merged(&self, range: &KeyRange, direction: Direction, tracked: bool) -> Merged<'_> {
         let own = self.writes.overlay().range::<[u8], _>(bounds(range));
-        let committed = self.view.scan(range, direction);
+        let committed = self.view.scan_cached(range, direction);
         Merged::new(self, committed, own, range.clone(), direction, tracked)
     }
 
