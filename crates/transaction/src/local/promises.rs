@@ -238,6 +238,26 @@ fn g4_a_cached_row_follows_its_updates_and_its_delete() {
 }
 
 #[test]
+fn g4_a_range_that_was_read_follows_what_is_written_in_it() {
+    let (_, coordinator) = store();
+    put(&coordinator, 1, "a");
+    let range = KeyRange::prefix(&key(1)[..5]);
+    let read = |direction| {
+        let view = coordinator.view().unwrap();
+        let entries = view.scan_cached(&range, direction);
+        entries.map(|entry| entry.unwrap().0).collect::<Vec<_>>()
+    };
+    for direction in [Direction::Forward, Direction::Reverse] {
+        fresh(&coordinator).put(1, value("a")).put(2, None).commit(&coordinator).unwrap();
+        assert_eq!((read(direction), read(direction)), (vec![key(1)], vec![key(1)]));
+        put(&coordinator, 2, "b");
+        assert_eq!(read(direction).len(), 2);
+        fresh(&coordinator).put(1, None).commit(&coordinator).unwrap();
+        assert_eq!(read(direction), vec![key(2)]);
+    }
+}
+
+#[test]
 fn g9_a_record_locked_by_another_is_not_written_past_the_lock() {
     let limits = TransactionLimits { lock_wait: Duration::ZERO, ..TransactionLimits::default() };
     let coordinator = open_within(&Arc::new(MemoryStorage::new()), limits);
