@@ -228,6 +228,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_thread_that_merges_ends_once_the_store_is_poisoned() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let storage = open(&directory);
+        for (poisoned, left) in [(false, 0), (true, 1)] {
+            if poisoned {
+                let _ = storage.files.poison.set(write_failed(&fjall::Error::Poisoned));
+            }
+            let (bell, rung) = sync_channel(2);
+            for _ in 0..2 {
+                bell.send(()).expect("room for it");
+            }
+            drop(bell);
+            let shared = Shared::default();
+            shared.run(&storage.files, &rung);
+            assert_eq!(rung.try_iter().count(), left, "what it did not listen to any more");
+            assert_eq!(shared.busy.load(Ordering::Acquire), 0);
+        }
+    }
+
     impl Compaction {
         fn none() -> Self {
             Self { shared: Arc::default(), bells: Vec::new(), threads: Vec::new() }
