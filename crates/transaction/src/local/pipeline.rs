@@ -214,7 +214,7 @@ impl<S: Stages> Pipeline<S> {
         let mut group = S::Group::default();
         let mut slots = Vec::new();
         let mut whole = true;
-        let mut awake = false;
+        let mut patient = true;
         let mut queue = self.lock();
         loop {
             let room = self.max_group - slots.len();
@@ -234,10 +234,10 @@ impl<S: Stages> Pipeline<S> {
             if missing == Some(0) {
                 break;
             }
-            if queue.brief && queue.under_way <= 2 && !std::mem::replace(&mut awake, true) {
+            if patient && queue.is_soon_written() {
                 let written = self.written.load(Ordering::Acquire);
                 drop(queue);
-                self.look_whether_more_than(written);
+                patient = self.look_whether_more_than(written);
                 queue = self.lock();
                 continue;
             }
@@ -358,14 +358,15 @@ impl<S: Stages> Pipeline<S> {
         self.leader.notify_all();
     }
 
-    /// Returns when more than so many groups are written, or after a moment.
-    fn look_whether_more_than(&self, written: u64) {
+    /// Whether more than so many groups are written, as soon as they are or after a moment.
+    fn look_whether_more_than(&self, written: u64) -> bool {
         for _ in 0..LOOKS {
             if self.written.load(Ordering::Acquire) > written {
-                return;
+                return true;
             }
             thread::yield_now();
         }
+        false
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue<S>> {
@@ -374,6 +375,12 @@ impl<S: Stages> Pipeline<S> {
 }
 
 impl<S: Stages> Queue<S> {
+    /// Whether what is written is so soon over that it is worth staying awake, while
+    /// nobody but the two has work for a processor.
+    fn is_soon_written(&self) -> bool {
+        self.brief && self.under_way <= 2
+    }
+
     /// How many have to arrive before a group of so many members is written; `None`:
     /// it has to wait for something else.
     fn missing(&self, members: usize) -> Option<usize> {

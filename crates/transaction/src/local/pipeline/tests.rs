@@ -373,3 +373,68 @@ fn one_group_is_written_ahead_of_a_sync_and_the_next_sync_is_for_all_that_is_wri
     assert_eq!(while_syncing(1, 2), [vec![1], vec![1, 1]]);
     assert_eq!(while_syncing(1, 5), [vec![1], vec![1, 4]]);
 }
+
+#[test]
+fn a_group_forms_while_the_one_before_it_is_written() {
+    let (pipeline, slow) = (&Pipeline::new(8), &Slow::default());
+    slow.set(|gate| gate.writes_wait = true);
+    let forming = std::thread::scope(|scope| {
+        let submit = |request| {
+            scope.spawn(move || assert_eq!(pipeline.submit(slow, request), Some(request)));
+        };
+        submit(0);
+        until(|| !slow.groups.lock().unwrap().is_empty());
+        let alone = pipeline.is_forming();
+        submit(1);
+        until(|| pipeline.lock().parked);
+        let behind = pipeline.is_forming();
+        slow.set(|gate| gate.writes_wait = false);
+        (alone, behind)
+    });
+    assert_eq!(forming, (false, true));
+}
+
+/// By the time that it is told to sync, another may have taken its group along and be
+/// syncing that, and a third may have written ahead of that sync.
+#[test]
+fn who_is_late_to_sync_does_not_sync_beside_another() {
+    let (pipeline, slow) = (&Pipeline::new(8), &Slow::default());
+    slow.set(|gate| gate.syncs_wait = true);
+    let synced = || slow.syncs.lock().unwrap().clone();
+    let (returns, meanwhile) = std::thread::scope(|scope| {
+        let submit = |request| {
+            scope.spawn(move || assert_eq!(pipeline.submit(slow, request), Some(request)));
+        };
+        submit(0);
+        until(|| !synced().is_empty());
+        submit(1);
+        until(|| pipeline.lock().ahead.is_some());
+        let late = scope.spawn(|| pipeline.sync_what_is_ahead(slow));
+        until(|| late.is_finished() || synced().len() > 1);
+        let found = (late.is_finished(), synced());
+        slow.set(|gate| gate.syncs_wait = false);
+        found
+    });
+    assert!(returns);
+    assert_eq!(meanwhile, [[1]]);
+    assert_eq!(synced(), [[1], [1]], "by its own member, when the first sync is over");
+    pipeline.sync_what_is_ahead(slow);
+    assert_eq!(synced().len(), 2, "nothing is ahead");
+}
+
+#[test]
+fn a_leader_stays_awake_for_what_is_soon_written_and_nobody_else_waits_for() {
+    let pipeline = Pipeline::<Slow>::new(8);
+    let is_soon_written = |brief, under_way| {
+        let mut queue = pipeline.lock();
+        (queue.brief, queue.under_way) = (brief, under_way);
+        queue.is_soon_written()
+    };
+    assert!(is_soon_written(true, 2), "the writer's and its own");
+    assert!(!is_soon_written(true, 3));
+    assert!(!is_soon_written(false, 2));
+    assert!(!pipeline.look_whether_more_than(0), "it does not look for ever");
+    pipeline.leave_write(&mut pipeline.lock());
+    assert!(pipeline.look_whether_more_than(0));
+    assert!(!pipeline.look_whether_more_than(1));
+}
