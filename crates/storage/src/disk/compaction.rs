@@ -40,7 +40,8 @@ pub(super) const FOR_BUFFERS: usize = 2;
 /// The strategy that the library's own threads are given: no level is ever full. They
 /// may move tables, which writes nothing.
 pub(super) fn nothing() -> Arc<Leveled> {
-    Arc::new(Leveled::default().with_l0_threshold(u8::MAX).with_table_target_size(1 << 36))
+    const SIXTY_FOUR_GIB: u64 = 0x10_0000_0000;
+    Arc::new(Leveled::default().with_l0_threshold(u8::MAX).with_table_target_size(SIXTY_FOUR_GIB))
 }
 
 /// See the [module](self). Dropped, it ends after the merges that are under way.
