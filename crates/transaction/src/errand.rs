@@ -56,3 +56,29 @@ pub struct Answer {
 
 /// Takes the answer, on whatever thread there is: it has to be quick.
 pub type Then = Box<dyn FnOnce(Answer) + Send>;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn an_errand_is_done_by_whoever_runs_it_and_if_nobody_does_by_a_thread_of_its_own() {
+        let present = std::thread::current().id();
+        for is_run in [true, false] {
+            let (sender, done) = channel();
+            let errand = Errand::new(&Environment::system(), move || {
+                sender.send(std::thread::current().id()).unwrap();
+            });
+            if is_run {
+                errand.run();
+                assert_eq!(done.try_recv(), Ok(present), "before it returns");
+            } else {
+                drop(errand);
+                assert_ne!(done.recv().unwrap(), present);
+            }
+            assert!(done.recv().is_err(), "once");
+        }
+    }
+}

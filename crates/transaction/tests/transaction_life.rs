@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,8 +13,8 @@ use support::{Store, commit, get, key, ms, put};
 use tandem_base::{Code, Error};
 use tandem_storage::{Direction, Durability, KeyRange};
 use tandem_transaction::{
-    CommitOptions, Coordination, IndexDelta, Isolation, Read, Transaction, TransactionLimits,
-    TransactionOptions,
+    CommitOptions, Coordination, Errand, Errands, IndexDelta, Isolation, Read, Transaction,
+    TransactionLimits, TransactionOptions,
 };
 
 #[test]
@@ -423,6 +425,57 @@ fn the_time_that_a_transaction_was_open_is_recorded_once_however_it_ends() {
         drop(tx);
         let open = store.coordination.statistics().timings().transaction_time;
         assert_eq!((open.count(), open.sum()), (1, 5_000_000), "nanoseconds");
+    }
+}
+
+/// Does errands at once.
+struct AtOnce;
+
+impl Errands for AtOnce {
+    fn run(&self, errand: Errand) {
+        errand.run();
+    }
+}
+
+#[test]
+fn the_time_of_a_commit_that_no_thread_waits_for_is_recorded_once_whoever_hears_of_it() {
+    let errands: Arc<dyn Errands> = Arc::new(AtOnce);
+    for heard in [true, false] {
+        let store = Store::new();
+        let commit_time = || {
+            let timings = store.coordination.statistics().timings();
+            (timings.commit_time.count(), timings.commit_time.sum())
+        };
+        let (sender, endings) = channel();
+        let commit_then = |tx: Transaction| {
+            let sender = sender.clone();
+            let then = move |ending| sender.send(ending).unwrap();
+            tx.commit_then(CommitOptions::default(), &errands, then)
+        };
+        let [nothing, mut over, mut first, mut refused] =
+            [1; 4].map(|_| store.begin(Isolation::Snapshot));
+        assert!(commit_then(nothing).is_none());
+        over.rollback();
+        assert!(commit_then(over).is_none());
+        assert_eq!(commit_time(), (0, 0), "there was no commit");
+        put(&mut first, 1, Some("a")).unwrap();
+        put(&mut refused, 1, Some("b")).unwrap();
+        let leads = commit_then(first).expect("the first leads");
+        store.clock.advance(ms(3));
+        assert!(commit_then(refused).is_none(), "the second goes with it");
+        store.clock.advance(ms(5));
+        leads.run();
+        assert_eq!(commit_time(), (2, 13_000_000), "nanoseconds");
+        store.clock.advance(ms(7));
+        let endings = endings.try_iter();
+        if heard {
+            let ends: Vec<_> = endings.map(|ending| ending.finish().is_ok()).collect();
+            assert_eq!(ends, [true, false, true, false]);
+        } else {
+            assert_eq!(endings.map(drop).count(), 4);
+        }
+        assert_eq!(commit_time(), (2, 13_000_000));
+        assert_eq!(store.open_transactions(), 0);
     }
 }
 

@@ -40,7 +40,8 @@ pub(super) const FOR_BUFFERS: usize = 2;
 /// The strategy that the library's own threads are given: no level is ever full. They
 /// may move tables, which writes nothing.
 pub(super) fn nothing() -> Arc<Leveled> {
-    Arc::new(Leveled::default().with_l0_threshold(u8::MAX).with_table_target_size(1 << 36))
+    const SIXTY_FOUR_GIB: u64 = 0x10_0000_0000;
+    Arc::new(Leveled::default().with_l0_threshold(u8::MAX).with_table_target_size(SIXTY_FOUR_GIB))
 }
 
 /// See the [module](self). Dropped, it ends after the merges that are under way.
@@ -74,7 +75,6 @@ impl Compaction {
             compaction.threads.push(thread.spawn(move || shared.run(&files, &rung))?);
             compaction.bells.push(bell);
         }
-        compaction.ring();
         Ok(compaction)
     }
 
@@ -105,30 +105,30 @@ impl Drop for Compaction {
 
 impl Shared {
     fn run(&self, files: &Files, rung: &Receiver<()>) {
-        while rung.recv().is_ok() {
-            loop {
-                if !self.merge_all(files) || files.poison.check().is_err() {
-                    return;
-                }
-                if !files.trees.all().iter().any(|tree| tree.sealed_memtable_count() > 0) {
-                    break;
-                }
-                match rung.recv_timeout(WHILE_TABLES_ARE_WRITTEN) {
-                    Ok(()) | Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return,
-                }
+        loop {
+            // Before: what becomes a table meanwhile is looked for once more.
+            let patience = patience(files);
+            self.merge_all(files);
+            if files.poison.check().is_err() {
+                return;
+            }
+            let woken = match patience {
+                Some(patience) => rung.recv_timeout(patience),
+                None => rung.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            if woken == Err(RecvTimeoutError::Disconnected) {
+                return;
             }
         }
     }
 
-    /// Whether to go on.
-    fn merge_all(&self, files: &Files) -> bool {
+    fn merge_all(&self, files: &Files) {
         self.busy.fetch_add(1, Ordering::AcqRel);
         let merged = catch_unwind(AssertUnwindSafe(|| {
             files.trees.all().iter().try_for_each(|tree| self.merge(files, tree))
         }));
         self.busy.fetch_sub(1, Ordering::AcqRel);
-        succeeded(files, merged)
+        note(files, merged);
     }
 
     /// Merges tables of a tree until nothing is left to merge.
@@ -145,13 +145,18 @@ impl Shared {
     }
 }
 
-/// Whether merging has succeeded; if not, the store is poisoned now.
-fn succeeded(files: &Files, merged: std::thread::Result<fjall::Result<()>>) -> bool {
-    let failed = merged.unwrap_or(Err(fjall::Error::Poisoned)).err();
-    if let Some(cause) = &failed {
-        let _ = files.poison.set(write_failed(cause));
+/// How long to wait for a ring before looking again; `None`: no full buffer is on its
+/// way to a table.
+fn patience(files: &Files) -> Option<Duration> {
+    let mut trees = files.trees.all().iter();
+    trees.any(|tree| tree.sealed_memtable_count() > 0).then_some(WHILE_TABLES_ARE_WRITTEN)
+}
+
+/// Poisons the store if merging has failed.
+fn note(files: &Files, merged: std::thread::Result<fjall::Result<()>>) {
+    if let Err(cause) = merged.unwrap_or(Err(fjall::Error::Poisoned)) {
+        let _ = files.poison.set(write_failed(&cause));
     }
-    failed.is_none()
 }
 
 #[cfg(test)]
@@ -159,9 +164,9 @@ mod tests {
     use super::*;
     use crate::{DiskOptions, DiskStorage, Durability, Storage, WriteBatch};
 
-    /// Writes the same keys again, five tables of them.
-    fn fill_buffers(storage: &DiskStorage) {
-        for round in 0..5 {
+    /// Writes the same keys again, so many tables of them.
+    fn fill_buffers(storage: &DiskStorage, rounds: u8) {
+        for round in 0..rounds {
             // The library counts each entry twice; a buffer of 1 MiB has room for them.
             for n in 0..20_u8 {
                 let mut batch = WriteBatch::new();
@@ -186,7 +191,7 @@ mod tests {
     fn what_was_written_to_tables_is_merged_beside_the_writer() {
         let directory = tempfile::tempdir().expect("a directory");
         let storage = open(&directory);
-        fill_buffers(&storage);
+        fill_buffers(&storage, 5);
         storage.compaction.ring();
         while tables(&storage) == 5 {
             std::thread::yield_now();
@@ -200,7 +205,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let mut storage = open(&directory);
         drop(std::mem::replace(&mut storage.compaction, Compaction::none()));
-        fill_buffers(&storage);
+        fill_buffers(&storage, 5);
         while storage.files.database.active_compactions() > 0 {
             std::thread::yield_now();
         }
@@ -217,15 +222,83 @@ mod tests {
         for failed in [Err(Box::new("a panic") as _), Ok(Err(fjall::Error::Poisoned))] {
             let directory = tempfile::tempdir().expect("a directory");
             let storage = open(&directory);
-            assert!(Shared::default().merge_all(&storage.files));
-            assert!(succeeded(&storage.files, Ok(Ok(()))));
+            Shared::default().merge_all(&storage.files);
+            note(&storage.files, Ok(Ok(())));
             assert!(storage.files.poison.check().is_ok());
-            assert!(!succeeded(&storage.files, failed));
+            note(&storage.files, failed);
             let mut batch = WriteBatch::new();
             batch.put(&b"k"[..], &b"v"[..]);
             let refused = storage.write(batch, Durability::Buffered).expect_err("poisoned");
             assert_eq!(refused.code(), tandem_base::Code::StoreFailed);
         }
+    }
+
+    #[test]
+    fn a_thread_that_merges_ends_once_the_store_is_poisoned() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let storage = open(&directory);
+        for (poisoned, left) in [(false, 0), (true, 2)] {
+            if poisoned {
+                let _ = storage.files.poison.set(write_failed(&fjall::Error::Poisoned));
+            }
+            let (bell, rung) = sync_channel(2);
+            for _ in 0..2 {
+                bell.send(()).expect("room for it");
+            }
+            drop(bell);
+            let shared = Shared::default();
+            shared.run(&storage.files, &rung);
+            assert_eq!(rung.try_iter().count(), left, "what it did not listen to any more");
+            assert_eq!(shared.busy.load(Ordering::Acquire), 0);
+        }
+    }
+
+    #[test]
+    fn a_buffer_on_its_way_to_a_table_is_waited_for_and_merged_without_another_ring() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut storage = open(&directory);
+        drop(std::mem::replace(&mut storage.compaction, Compaction::none()));
+        // On top of what is merged three tables are not worth a merge, and four are.
+        fill_buffers(&storage, 5);
+        while storage.files.database.active_compactions() > 0 {
+            std::thread::yield_now();
+        }
+        Shared::default().merge_all(&storage.files);
+        let merged = tables(&storage);
+        fill_buffers(&storage, 3);
+        assert_eq!(patience(&storage.files), None, "nothing is on its way");
+        let tree = storage.files.trees.at(0);
+        tree.insert([b'k', 7], b"newest").expect("written");
+        let no_table_is_written = tree.tree.get_flush_lock();
+        assert!(tree.rotate_memtable().expect("full"));
+        assert_eq!(patience(&storage.files), Some(WHILE_TABLES_ARE_WRITTEN));
+        let (bell, rung) = sync_channel(0);
+        std::thread::scope(|scope| {
+            let files = &storage.files;
+            scope.spawn(move || Shared::default().run(files, &rung));
+            bell.send(()).expect("heard");
+            // It has looked, and found nothing to merge.
+            let before = tables(&storage);
+            drop(no_table_is_written);
+            while tables(&storage) >= merged + 3 {
+                std::thread::yield_now();
+            }
+            drop(bell);
+            assert_eq!(before, merged + 3);
+        });
+        assert_eq!(storage.get(&[b'k', 7]).expect("read").expect("there"), b"newest"[..]);
+    }
+
+    #[test]
+    fn a_store_is_busy_while_a_thread_merges_and_has_none_left_when_it_ends() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut storage = open(&directory);
+        storage.compaction.ring();
+        drop(std::mem::replace(&mut storage.compaction, Compaction::none()));
+        assert_eq!(Arc::strong_count(&storage.files), 1);
+        assert!(!storage.compaction.is_busy());
+        storage.compaction.shared.busy.fetch_add(1, Ordering::AcqRel);
+        assert!(storage.compaction.is_busy());
     }
 
     impl Compaction {

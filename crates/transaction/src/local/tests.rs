@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tandem_base::{Code, Environment, Error, Result, SystemThreads, Threads};
+use tandem_base::{Code, Environment, Error, Result, SimulatedClock, SystemThreads, Threads};
 use tandem_storage::{
     Direction, Durability, KeyRange, MemoryStorage, Snapshot, Storage, WriteBatch,
 };
@@ -136,7 +136,15 @@ impl CommitListener for Announced {
 }
 
 fn try_open(storage: Arc<Gated>, announced: Arc<Announced>) -> Result<LocalCoordinator> {
-    let (environment, limits) = (Environment::simulated(1).0, TransactionLimits::default());
+    open_in(Environment::simulated(1).0, storage, announced)
+}
+
+fn open_in(
+    environment: Environment,
+    storage: Arc<Gated>,
+    announced: Arc<Announced>,
+) -> Result<LocalCoordinator> {
+    let limits = TransactionLimits::default();
     LocalCoordinator::open(
         storage,
         Arc::new(Adding),
@@ -392,6 +400,47 @@ fn g2_one_sync_is_for_all_that_is_written_and_only_if_somebody_asked_for_it() {
     let durable = decided(&coordinator, durable);
     assert_eq!(write_and_sync(&coordinator, durable), [Ok(5), Ok(6)]);
     assert_eq!(syncs(), 3);
+}
+
+#[test]
+fn a_group_is_brief_if_no_member_waits_for_the_disk() {
+    let (_, coordinator) = store(None);
+    let is_brief = |members| coordinator.is_brief(&decided(&coordinator, members));
+    assert!(is_brief(vec![buffered(), buffered()]));
+    assert!(!is_brief(vec![buffered(), add()]));
+}
+
+/// Does work that enters the storage, which takes so long.
+fn taking<T: Send>(
+    (storage, clock): (&Gated, &SimulatedClock),
+    long: Duration,
+    work: impl FnOnce() -> T + Send,
+) -> T {
+    storage.close();
+    std::thread::scope(|scope| {
+        let work = scope.spawn(work);
+        storage.wait_until_entered();
+        clock.advance(long);
+        storage.open(None);
+        work.join().unwrap()
+    })
+}
+
+#[test]
+fn each_write_and_each_sync_is_timed() {
+    let (environment, clock) = Environment::simulated(1);
+    let storage = Gated::closed();
+    storage.open(None);
+    let coordinator = open_in(environment, storage.clone(), Arc::default()).unwrap();
+    let slow = (&*storage, &*clock);
+    let mut group = decided(&coordinator, vec![add()]);
+    taking(slow, Duration::from_millis(3), || coordinator.write(&mut group));
+    let synced = taking(slow, Duration::from_millis(5), || sync(&coordinator, vec![group]));
+    assert_eq!(synced, [Ok(1)]);
+    let timings = coordinator.statistics().timings();
+    let (write, sync) = (timings.write_time, timings.sync_time);
+    assert_eq!((write.count(), write.sum()), (1, 3_000_000), "nanoseconds");
+    assert_eq!((sync.count(), sync.sum()), (1, 5_000_000));
 }
 
 /// What was decided, and written, on top of a group whose sync failed is lost with it,

@@ -24,3 +24,4 @@ mod subscriptions;
 mod support;
 mod transaction_closure;
 mod typed_records;
+mod unattended;

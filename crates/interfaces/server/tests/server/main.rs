@@ -8,6 +8,7 @@
 mod administration;
 mod applications;
 mod atomic_operations;
+mod attempts;
 mod base_protocol;
 mod changes;
 mod connection_limits;
