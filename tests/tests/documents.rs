@@ -213,7 +213,8 @@ structures! {
     }
     TransactionLimits {
         total_time, idle_time, write_set_bytes, read_set_entries, savepoints, recent_commit_bytes,
-        record_cache_bytes, group_size, lock_wait, lock_waiters, locks_per_transaction, open_transactions
+        record_cache_bytes, range_cache_bytes, group_size, lock_wait, lock_waiters,
+        locks_per_transaction, open_transactions
     }
     QueryLimits {
         sort_rows, sort_bytes, result_rows, result_bytes, groups, pipeline_bytes, pipeline_work

@@ -21,7 +21,8 @@ const MIB: f64 = 1_048_576.0;
 const UPDATES: usize = 1_000_000;
 const OVERWRITINGS: usize = 10;
 
-/// The default caches, of records and of blocks, and what may come on top.
+/// The default caches, of records and of blocks, and what may come on top. That of ranges is
+/// left out: nobody reads ranges here.
 const MOST_RESIDENT: f64 = 64.0 + 64.0 + 256.0;
 
 /// A store has settled when its files stay as they are for so long, or after the

@@ -1,4 +1,4 @@
-//! The pipeline of commits, publication, poison and the record cache.
+//! The pipeline of commits, publication, poison and the caches.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,8 +8,8 @@ use tandem_storage::{Direction, Durability, KeyRange};
 use tandem_transaction::{Commit, CommitListener, Coordination, Isolation, LocalCoordinator, Read};
 
 use crate::store::{
-    Call, CommitOne, Fault, POISONOUS, assert_clean, begin, commit_one, commit_one_absent, newest, number,
-    open, open_as, row,
+    Call, CommitOne, Fault, POISONOUS, assert_clean, begin, commit_one, commit_one_absent, newest,
+    number, open, open_as, row,
 };
 
 /// The revisions that were announced. Its lock is never held over a switch.
