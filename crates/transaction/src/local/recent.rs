@@ -39,10 +39,15 @@ pub(super) struct RecentCommits {
     max_bytes: usize,
     floor: u64,
     hasher: Seeded,
+    /// An empty map with room, of a generation that was forgotten: a lone client has a
+    /// generation for each commit, and would make room for its keys step by step.
+    spare: Option<LastWrite>,
 }
 
+type LastWrite = HashMap<Bytes, u64, Seeded>;
+
 struct Generation {
-    last_write: HashMap<Bytes, u64, Seeded>,
+    last_write: LastWrite,
     /// `None` until a range is asked about.
     order: RefCell<Option<Order>>,
     newest: u64,
@@ -61,10 +66,14 @@ const OVERHEAD: usize = 128;
 /// The size below which a generation is not closed: about a thousand keys.
 const SMALLEST_GENERATION: usize = 128 << 10;
 
+/// A map with room for more keys is not kept as a spare one.
+const LARGEST_SPARE: usize = 256;
+
 impl RecentCommits {
     /// An index that knows everything after `revision`.
     pub(super) fn new(revision: u64, max_bytes: usize, hasher: Seeded) -> Self {
-        Self { generations: VecDeque::new(), bytes: 0, max_bytes, floor: revision, hasher }
+        let generations = VecDeque::new();
+        Self { generations, bytes: 0, max_bytes, floor: revision, hasher, spare: None }
     }
 
     /// Every commit after this revision is remembered.
@@ -90,7 +99,9 @@ impl RecentCommits {
     pub(super) fn record<'a>(&mut self, revision: u64, keys: impl Iterator<Item = &'a Bytes>) {
         let full = (self.bytes / 8).max(SMALLEST_GENERATION).min(self.max_bytes / 8);
         if self.generations.back().is_none_or(|newest| newest.bytes >= full) {
-            self.generations.push_back(Generation::new(self.hasher.clone()));
+            let spare = self.spare.take();
+            let last_write = spare.unwrap_or_else(|| LastWrite::with_hasher(self.hasher.clone()));
+            self.generations.push_back(Generation::new(last_write));
         }
         let Some(generation) = self.generations.back_mut() else { return };
         let before = generation.bytes;
@@ -115,6 +126,11 @@ impl RecentCommits {
             let Some(oldest) = self.generations.pop_front() else { break };
             self.floor = self.floor.max(oldest.newest);
             self.bytes -= oldest.bytes;
+            let mut last_write = oldest.last_write;
+            if last_write.capacity() <= LARGEST_SPARE {
+                last_write.clear();
+                self.spare = Some(last_write);
+            }
         }
     }
 
@@ -125,8 +141,7 @@ impl RecentCommits {
 }
 
 impl Generation {
-    fn new(hasher: Seeded) -> Self {
-        let last_write = HashMap::with_hasher(hasher);
+    fn new(last_write: LastWrite) -> Self {
         Self { last_write, order: RefCell::new(None), newest: 0, bytes: 0 }
     }
 
