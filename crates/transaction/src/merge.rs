@@ -174,7 +174,11 @@ impl Drop for Merged<'_> {
                     let end = KeyRange::point(last).end;
                     KeyRange { start: self.range.start.clone(), end }
                 }
-                Direction::Reverse => KeyRange { start: last.clone(), end: self.range.end.clone() },
+                Direction::Reverse => {
+                    // A copy: what is remembered keeps no neighbours of it in memory.
+                    let start = Bytes::copy_from_slice(last);
+                    KeyRange { start, end: self.range.end.clone() }
+                }
             },
         };
         self.transaction.track_range(read);

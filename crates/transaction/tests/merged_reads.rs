@@ -4,10 +4,15 @@
 
 mod support;
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use support::{Store, commit, key, put};
-use tandem_base::Code;
-use tandem_storage::{Direction, KeyRange};
-use tandem_transaction::{Isolation, Transaction};
+use tandem_base::{Code, Result};
+use tandem_storage::{
+    Direction, Durability, Entries, KeyRange, MemoryStorage, Snapshot, Storage, WriteBatch,
+};
+use tandem_transaction::{Isolation, Transaction, TransactionLimits};
 
 /// Committed: 2, 4, 6, 8. Own: 1 new, 4 changed, 5 new, 6 deleted, 9 new.
 fn overlaid(store: &Store) -> Transaction {
@@ -108,5 +113,72 @@ fn g4_what_is_read_untracked_is_not_validated() {
             assert!(get(tx, &key(2)).unwrap().is_some());
         });
         assert_eq!(tracked, read);
+    }
+}
+
+/// An engine whose entries are parts of larger memory; each holds the token.
+struct Blocks {
+    engine: MemoryStorage,
+    token: Arc<()>,
+}
+
+struct State {
+    state: Arc<dyn Snapshot>,
+    token: Arc<()>,
+}
+
+struct Part(Bytes, #[expect(dead_code, reason = "it is counted")] Arc<()>);
+
+impl AsRef<[u8]> for Part {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Storage for Blocks {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        self.engine.get(key)
+    }
+
+    fn snapshot(&self) -> Result<Arc<dyn Snapshot>> {
+        Ok(Arc::new(State { state: self.engine.snapshot()?, token: self.token.clone() }))
+    }
+
+    fn write(&self, batch: WriteBatch, durability: Durability) -> Result<()> {
+        self.engine.write(batch, durability)
+    }
+
+    fn name(&self) -> &'static str {
+        "blocks"
+    }
+
+    fn approximate_size(&self) -> Result<u64> {
+        self.engine.approximate_size()
+    }
+}
+
+impl Snapshot for State {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        self.state.get(key)
+    }
+
+    fn scan(&self, range: &KeyRange, direction: Direction) -> Entries<'_> {
+        let part = |bytes| Bytes::from_owner(Part(bytes, self.token.clone()));
+        let entries = self.state.scan(range, direction);
+        Box::new(entries.map(move |entry| entry.map(|(key, value)| (part(key), part(value)))))
+    }
+}
+
+#[test]
+fn g10_what_is_remembered_of_a_scan_keeps_no_entry_in_memory() {
+    let token = Arc::new(());
+    let engine = Blocks { engine: MemoryStorage::new(), token: token.clone() };
+    let store = Store::over(Arc::new(engine), TransactionLimits::default());
+    store.put(&[(2, Some("c")), (4, Some("c")), (6, Some("c"))]);
+    let tx = store.begin(Isolation::Serializable);
+    let held = Arc::strong_count(&token);
+    for direction in [Direction::Forward, Direction::Reverse] {
+        assert!(tx.scan(&range(0, 9), direction).next().unwrap().is_ok());
+        assert_eq!(Arc::strong_count(&token), held, "{direction:?}");
     }
 }

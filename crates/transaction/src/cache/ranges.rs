@@ -150,20 +150,23 @@ impl RangeCache {
 
     /// Takes what a group wrote, before its view, which is of `revision`, is published.
     pub(crate) fn commit(&self, revision: u64, written: Written) {
-        self.write(|state| match written {
+        let removed = self.write(|state| match written {
             Some(keys) if weight_of(&keys) <= REMEMBERED => {
                 keys.iter().for_each(|key| state.remove_around(key));
                 state.remember(revision, keys);
+                Vec::new()
             }
             written => {
+                state.forget(revision);
                 // So much that to look for each would take long, or unknown.
                 match written {
                     Some(keys) => state.remove_buckets(&keys),
                     None => state.clear(),
                 }
-                state.forget(revision);
             }
         });
+        // No reader waits while their memory is given back.
+        drop(removed);
     }
 
     /// What a view of `revision` may read around `key`.
@@ -274,10 +277,8 @@ impl State {
         found.map_or_else(|| start.clone(), |run| run.end.clone())
     }
 
-    fn remove(&mut self, start: &[u8]) {
-        if let Some(run) = self.runs.remove(start) {
-            self.weight -= run.weight();
-        }
+    fn remove(&mut self, start: &[u8]) -> Option<Arc<Run>> {
+        self.runs.remove(start).inspect(|run| self.weight -= run.weight())
     }
 
     fn remove_around(&mut self, key: &[u8]) {
@@ -288,25 +289,23 @@ impl State {
     }
 
     /// Removes the runs of all buckets and indexes that these keys are of.
-    fn remove_buckets(&mut self, keys: &[Bytes]) {
+    fn remove_buckets(&mut self, keys: &[Bytes]) -> Vec<Arc<Run>> {
         let prefixes: BTreeSet<&[u8]> = keys.iter().map(|key| &key[..PREFIX]).collect();
-        for prefix in prefixes {
-            let range = KeyRange::prefix(prefix);
-            self.remove_within(&range.start, range.end.as_deref());
-        }
+        let ranges = prefixes.into_iter().map(KeyRange::prefix);
+        ranges.flat_map(|range| self.remove_within(&range.start, range.end.as_deref())).collect()
     }
 
     /// Removes the runs that begin from `start` on and before `end`.
-    fn remove_within(&mut self, start: &[u8], end: Option<&[u8]>) {
+    fn remove_within(&mut self, start: &[u8], end: Option<&[u8]>) -> Vec<Arc<Run>> {
         let end = end.map_or(Bound::Unbounded, Bound::Excluded);
         let within = self.runs.range::<[u8], _>((Bound::Included(start), end));
         let starts: Vec<Start> = within.map(|(start, _)| start.clone()).collect();
-        starts.iter().for_each(|start| self.remove(start));
+        starts.iter().filter_map(|start| self.remove(start)).collect()
     }
 
-    fn clear(&mut self) {
-        self.runs.clear();
+    fn clear(&mut self) -> Vec<Arc<Run>> {
         self.weight = 0;
+        std::mem::take(&mut self.runs).into_values().collect()
     }
 
     fn remember(&mut self, revision: u64, keys: Vec<Bytes>) {

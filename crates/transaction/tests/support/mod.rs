@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tandem_base::{Code, Environment, Error, Result, SimulatedClock};
-use tandem_storage::{Durability, MemoryStorage};
+use tandem_storage::{Durability, MemoryStorage, Storage};
 use tandem_transaction::{
     Change, Commit, CommitListener, CommitOptions, CommitState, ConflictCause, Coordination,
     Derive, Derived, IndexDelta, Isolation, LocalCoordinator, Receipt, Stamp, Transaction,
@@ -52,9 +52,13 @@ impl Store {
     }
 
     pub fn with_limits(limits: TransactionLimits) -> Self {
+        Self::over(Arc::new(MemoryStorage::new()), limits)
+    }
+
+    pub fn over(storage: Arc<dyn Storage>, limits: TransactionLimits) -> Self {
         let (environment, clock) = Environment::simulated(1);
         let coordination = LocalCoordinator::open(
-            Arc::new(MemoryStorage::new()),
+            storage,
             Arc::new(Plain),
             Arc::new(Nobody),
             environment,

@@ -10,6 +10,7 @@ mod errors;
 mod events;
 mod expiry;
 mod idempotency;
+mod kept_ranges;
 mod live_results;
 mod locks;
 mod online_indexes;

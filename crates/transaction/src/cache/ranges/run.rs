@@ -4,6 +4,8 @@ use bytes::Bytes;
 use tandem_base::sync::atomic::{AtomicBool, Ordering};
 use tandem_storage::{Direction, Entry, KeyRange};
 
+use super::PREFIX;
+
 /// Entries of a run at most.
 pub(super) const MOST_ENTRIES: usize = 128;
 
@@ -203,9 +205,11 @@ impl Run {
         recording.close(after.end.clone())
     }
 
-    /// Whether the two are few enough to be one.
+    /// Whether the two are of one bucket or index, and few enough to be one. Where an
+    /// index ends, the next one begins; what is forgotten of that is what begins in it.
     pub(super) fn may_join(&self, after: &Self) -> bool {
         self.end == after.start
+            && self.start.get(..PREFIX) == after.start.get(..PREFIX)
             && self.len() + after.len() <= MOST_ENTRIES
             && self.bytes.len() + after.bytes.len() <= ENOUGH_BYTES
     }

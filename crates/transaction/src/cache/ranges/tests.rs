@@ -124,6 +124,8 @@ impl Published {
             for run in runs {
                 let keys: Vec<&[u8]> = (0..run.len()).map(|at| run.key(at)).collect();
                 assert!(keys.is_sorted_by(|a, b| a < b) && keys.iter().all(|key| run.covers(key)));
+                let end = KeyRange::prefix(&run.start[..PREFIX]).end;
+                assert!(end.is_none_or(|end| run.end <= end), "of one bucket or index");
             }
         });
     }
@@ -240,6 +242,23 @@ fn what_is_not_remembered_any_more_counts_as_written() {
     assert_eq!(store.runs(), 1, "who writes little only forgets what it wrote");
     assert_eq!(store.scan(&slow, &range(4, 8), Direction::Forward).count(), 4);
     assert_eq!(store.runs(), 1);
+}
+
+/// Where one index ends the next one begins, as do what is known of both.
+#[test]
+fn g4_a_large_commit_in_one_index_shows_when_the_one_before_it_was_read_as_well() {
+    let index = |number: u8| [keyspace::INDEX, 0, 0, 0, number];
+    let whole = |number: u8| KeyRange::prefix(&index(number));
+    let entry = |number: u8, n: u32| Bytes::from([&index(number)[..], &n.to_be_bytes()].concat());
+    let mut store = Published::new(1 << 20);
+    store.commit(&[(entry(7, 1), Some(value(1))), (entry(8, 1), Some(value(1)))]);
+    store.read(&whole(7), 10);
+    store.read(&whole(8), 10);
+    // More than are looked for one by one, all in the second.
+    let many = u32::try_from(REMEMBERED / NOTE).expect("few");
+    let writes: Vec<_> = (2..many).map(|n| (entry(8, n), Some(value(n)))).collect();
+    store.commit(&writes);
+    assert_eq!(store.read(&whole(8), 2).0, [entry(8, 1), entry(8, 2)]);
 }
 
 #[test]
