@@ -237,6 +237,18 @@ mod tests {
     }
 
     #[test]
+    fn there_is_room_until_an_eighth_is_left() {
+        let cache = cache(64 << 10);
+        let mut held = 0;
+        while cache.has_room() {
+            cache.offer(&row(&held.to_string()), 1, &Bytes::from(vec![0; 100]));
+            held += 1;
+        }
+        let full = (64 << 10) / (OVERHEAD + 100 + 5);
+        assert!((full * 7 / 8..=full).contains(&held), "{held} of {full}");
+    }
+
+    #[test]
     fn a_cache_of_no_bytes_is_none_and_rows_and_counters_are_what_is_kept() {
         assert!(seeded(0, 1).is_none());
         let kept: Vec<_> = (0..=255).filter(|space| PointCache::is_cacheable(&[*space])).collect();

@@ -417,3 +417,102 @@ fn g4_each_reader_sees_its_own_state_whatever_others_write_and_read() {
         }
     }
 }
+
+/// How many entries the engine was asked for, in how many scans.
+fn cost(store: &Published, range: &KeyRange, direction: Direction) -> (usize, usize) {
+    let reader = store.reader();
+    let read: Vec<_> = store.scan(&reader, range, direction).map(|entry| entry.unwrap()).collect();
+    let truth = reader.snapshot.state.scan(range, direction).map(|entry| entry.unwrap());
+    assert_eq!(read, truth.collect::<Vec<_>>());
+    let Counted { scans, entries, .. } = &reader.snapshot;
+    (entries.load(Ordering::Relaxed), scans.load(Ordering::Relaxed))
+}
+
+#[test]
+fn a_scan_enters_a_run_that_is_worth_it_and_passes_over_a_smaller_one() {
+    let one_and_a_small_one = || {
+        let mut store = Published::new(1 << 20);
+        store.put(0..100);
+        store.read(&range(30, 38), 100);
+        store.read(&range(60, 67), 100);
+        store
+    };
+    for direction in [Direction::Forward, Direction::Reverse] {
+        assert_eq!(cost(&one_and_a_small_one(), &range(0, 100), direction), (92, 2));
+        assert_eq!(
+            cost(&one_and_a_small_one(), &range(40, 67), direction),
+            (20, 1),
+            "{direction:?}"
+        );
+        assert_eq!(
+            cost(&one_and_a_small_one(), &range(60, 90), direction),
+            (23, 1),
+            "{direction:?}"
+        );
+    }
+}
+
+#[test]
+fn an_older_view_passes_over_what_newer_ones_have_kept() {
+    for direction in [Direction::Forward, Direction::Reverse] {
+        let mut store = Published::new(1 << 20);
+        store.put(0..100);
+        store.read(&range(0, 1), 100);
+        let old = store.reader();
+        store.commit(&[(key(200), None)]);
+        store.read(&range(40, 60), 100);
+        let count = || store.scan(&old, &range(10, 90), direction).count();
+        assert_eq!(count(), 80);
+        assert_eq!(old.snapshot.entries.load(Ordering::Relaxed), 80);
+        assert_eq!(cost(&store, &range(10, 90), direction), (0, 0), "nobody wrote there since");
+    }
+}
+
+#[test]
+fn a_long_scan_is_kept_whole_where_there_is_room_and_else_its_beginning() {
+    let long = range(10_000, 11_000);
+    for (filled, kept) in [(0, 1_000), (4_000, MOST_KEPT)] {
+        let mut store = Published::new(64 << 10);
+        store.put((0..4_000).chain(10_000..11_000));
+        store.read(&range(0, filled), 4_000);
+        store.read(&long, 1_000);
+        assert_eq!(1_000 - store.read(&long, 1_000).1, kept);
+    }
+}
+
+/// What a long scan leaves behind where others would have to go for it.
+const MOST_KEPT: usize = 4 * run::MOST_ENTRIES;
+
+#[test]
+fn a_run_that_is_an_eighth_of_the_cache_is_not_kept() {
+    let mut store = Published::new(8 << 10);
+    store.put(0..100);
+    store.read(&range(0, 100), 100);
+    assert_eq!(store.runs(), 0);
+    store.read(&range(0, 10), 100);
+    assert_eq!(store.runs(), 1);
+}
+
+#[test]
+fn what_was_not_read_again_goes_first_and_not_all_of_it_is_spared() {
+    let mut store = Published::new(64 << 10);
+    store.put(0..20_000);
+    let page = |n: u32| range(n * 20, n * 20 + 10);
+    let mut filled = 0;
+    while store.cache.read(|state| state.weight) < 60 << 10 {
+        store.read(&page(filled), 10);
+        filled += 1;
+    }
+    let again =
+        |store: &Published| (0..filled).filter(|n| store.read(&page(*n), 10).1 == 0).count();
+    for n in 0..5 {
+        store.read(&page(n), 10);
+    }
+    (500..510).for_each(|n| _ = store.read(&page(n), 10));
+    assert!((0..5).all(|n| store.read(&page(n), 10).1 == 0), "they were read again");
+    // Now all are in use: who comes next has no long search.
+    again(&store);
+    store.read(&page(900), 10);
+    store.check();
+    assert_eq!(store.read(&page(900), 10).1, 0);
+}
