@@ -145,7 +145,7 @@ fn key(n: u32) -> Bytes {
 
 fn value(n: u32) -> Bytes {
     // As in an index, most have none.
-    if n % 3 == 0 { Bytes::from(format!("value {n}")) } else { Bytes::new() }
+    if n.is_multiple_of(3) { Bytes::from(format!("value {n}")) } else { Bytes::new() }
 }
 
 fn range(from: u32, to: u32) -> KeyRange {
