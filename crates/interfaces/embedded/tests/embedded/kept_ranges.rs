@@ -615,7 +615,8 @@ fn g4_readers_of_ranges_see_the_state_of_their_revision_whoever_writes() {
                 let (tx, mut changes) = (tx.unwrap(), Vec::new());
                 for _ in 0..=random.next_u64() % 3 {
                     let id = random.next_u64() % EACH * WRITERS + writer;
-                    let value = (random.next_u64() % 4 > 0).then(|| random.next_u64() % 30);
+                    let value =
+                        (!random.next_u64().is_multiple_of(4)).then(|| random.next_u64() % 30);
                     let things = tx.bucket("things");
                     match value {
                         Some(value) => {
