@@ -1,5 +1,9 @@
 //! What is kept in memory of the newest state, so that the engine need not be asked:
 //! [single keys](points) and [ranges of entries](ranges) that are read often.
+//!
+//! Which view knows what is told by the views' *numbers*, which count what was published.
+//! A revision would not do: background work that takes none changes counters and index
+//! entries all the same, and the views before and after it have one revision.
 
 mod points;
 mod ranges;
@@ -8,6 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tandem_base::Random;
+use tandem_base::sync::atomic::{AtomicU64, Ordering};
 use tandem_storage::WriteBatch;
 
 use crate::derive::Derive;
@@ -18,6 +23,8 @@ pub(crate) use ranges::{CachedScan, RangeCache};
 
 /// The caches of a store.
 pub(crate) struct Caches {
+    /// The number of the newest view.
+    newest: AtomicU64,
     pub(crate) points: Option<PointCache>,
     pub(crate) ranges: Option<RangeCache>,
 }
@@ -29,17 +36,17 @@ pub(crate) struct Learnt {
 }
 
 impl Caches {
-    /// The caches of a store whose newest commit is `revision`, as large as `limits` say.
+    /// The caches of a store that is opened, as large as `limits` say.
     pub(crate) fn new(
         limits: &TransactionLimits,
-        revision: u64,
         random: &dyn Random,
         derive: &Arc<dyn Derive>,
     ) -> Self {
         let (points, ranges) = (limits.record_cache_bytes, limits.range_cache_bytes);
         Self {
-            points: PointCache::new(points, revision, random, derive.clone()),
-            ranges: RangeCache::new(ranges, revision, derive.clone()),
+            newest: AtomicU64::new(0),
+            points: PointCache::new(points, random, derive.clone()),
+            ranges: RangeCache::new(ranges, derive.clone()),
         }
     }
 
@@ -55,14 +62,22 @@ impl Caches {
         Learnt { points, ranges: self.ranges.as_ref().and_then(|ranges| ranges.note(batch)) }
     }
 
-    /// Learns what a group wrote, before its view, which is of `revision`, is published.
-    pub(crate) fn learn(&self, revision: u64, learnt: Learnt) {
+    /// The number of the newest view, or of the one that is about to be published.
+    pub(crate) fn newest(&self) -> u64 {
+        self.newest.load(Ordering::Acquire)
+    }
+
+    /// Learns what a group wrote, before its view is published, which has the number after
+    /// the newest one. Groups come one after the other.
+    pub(crate) fn learn(&self, learnt: Learnt) {
+        let number = self.newest() + 1;
         if let Some(cache) = &self.points {
             let Learnt { points, .. } = learnt;
-            points.into_iter().for_each(|(key, value)| cache.commit(revision, &key, value));
+            points.into_iter().for_each(|(key, value)| cache.commit(number, &key, value));
         }
         if let Some(cache) = &self.ranges {
-            cache.commit(revision, learnt.ranges);
+            cache.commit(number, learnt.ranges);
         }
+        self.newest.store(number, Ordering::Release);
     }
 }

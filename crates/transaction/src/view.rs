@@ -38,6 +38,8 @@ pub struct View {
     schema_revision: u64,
     snapshot: Arc<dyn Snapshot>,
     caches: Option<Arc<Caches>>,
+    /// Which of the published views it is, for the caches.
+    number: u64,
     /// Whether a read was refused; `None` = all are answered.
     fell_short: Option<AtomicBool>,
 }
@@ -47,11 +49,12 @@ impl View {
     /// `revision`.
     #[must_use]
     pub fn new(revision: u64, schema_revision: u64, snapshot: Arc<dyn Snapshot>) -> Self {
-        Self { revision, schema_revision, snapshot, caches: None, fell_short: None }
+        Self { revision, schema_revision, snapshot, caches: None, number: 0, fell_short: None }
     }
 
-    /// The same view, reading through the caches of its store.
+    /// The newest view, reading through the caches of its store.
     pub(crate) fn reading_through(mut self, caches: Arc<Caches>) -> Self {
+        self.number = caches.newest();
         self.caches = Some(caches);
         self
     }
@@ -66,6 +69,7 @@ impl View {
             schema_revision: self.schema_revision,
             snapshot: self.snapshot.clone(),
             caches: self.caches.clone(),
+            number: self.number,
             fell_short: Some(AtomicBool::new(false)),
         }
     }
@@ -95,7 +99,7 @@ impl View {
 
     /// The value of `key`, if that is known without asking the engine.
     pub(crate) fn get_cached(&self, key: &[u8]) -> Option<Option<Bytes>> {
-        let value = self.points_for(key)?.get(key, self.revision)?;
+        let value = self.points_for(key)?.get(key, self.number)?;
         let is_large = value.as_ref().is_some_and(|value| value.len() > LARGEST_AT_HAND);
         (self.fell_short.is_none() || !is_large).then_some(value)
     }
@@ -117,7 +121,7 @@ impl View {
                 && let Some(value) = &value
                 && let Some(cache) = self.points_for(&keys[at])
             {
-                cache.offer(&keys[at], self.revision, value);
+                cache.offer(&keys[at], self.number, value);
             }
             found(at, value)
         })
@@ -129,7 +133,7 @@ impl View {
         match cache.filter(|_| self.fell_short.is_none() && RangeCache::is_cacheable(range)) {
             Some(cache) => {
                 let (snapshot, range) = (&*self.snapshot, range.clone());
-                Box::new(CachedScan::new(cache, snapshot, self.revision, range, direction))
+                Box::new(CachedScan::new(cache, snapshot, self.number, range, direction))
             }
             None => self.scan(range, direction),
         }
@@ -138,7 +142,7 @@ impl View {
     /// What is kept in memory of the neighbourhood of `key`.
     pub(crate) fn neighbours(&self, key: &[u8]) -> Option<Neighbours> {
         let cache = self.caches.as_ref()?.ranges.as_ref()?;
-        cache.neighbours(key, self.revision).filter(|_| self.fell_short.is_none())
+        cache.neighbours(key, self.number).filter(|_| self.fell_short.is_none())
     }
 
     fn points_for(&self, key: &[u8]) -> Option<&PointCache> {
@@ -149,7 +153,7 @@ impl View {
 impl Read for View {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
         let cache = self.points_for(key);
-        let value = match cache.and_then(|cache| cache.get(key, self.revision)) {
+        let value = match cache.and_then(|cache| cache.get(key, self.number)) {
             Some(value) => value,
             None => {
                 if !self.snapshot.in_memory() {
@@ -159,7 +163,7 @@ impl Read for View {
                 if let Some(cache) = cache
                     && let Some(value) = &value
                 {
-                    cache.offer(key, self.revision, value);
+                    cache.offer(key, self.number, value);
                 }
                 value
             }

@@ -1,16 +1,16 @@
 //! The newest committed values of keys that are read often.
 //!
-//! An entry says: *this is the value of the key at every revision from `since`
+//! An entry says: *this is the value of the key in every view from number `since`
 //! up to the newest one*. A view may use it if it is not older than that; an
 //! older view reads the engine. Two rules keep the sentence true:
 //!
 //! 1. a commit replaces the entries of what it wrote **before** its view is
 //!    published, so no view of it can meet an older value;
 //! 2. a reader that got a value from the engine may leave it here only if
-//!    nobody wrote the key after the reader's revision.
+//!    nobody wrote the key after the reader's view.
 //!
 //! For the second rule each key belongs to one of [`STRIPES`] locks that hold
-//! the newest revision at which any of their keys was written. Readers that
+//! the newest view for which any of their keys was written. Readers that
 //! find what they look for take no lock of ours.
 //!
 //! Only points are kept (ranges are [beside](super::ranges)), and only of spaces whose
@@ -68,14 +68,8 @@ struct Entry {
 }
 
 impl PointCache {
-    /// A cache of at most `bytes` (0 = none) over a store whose newest commit
-    /// is `revision`.
-    pub(crate) fn new(
-        bytes: usize,
-        revision: u64,
-        random: &dyn Random,
-        derive: Arc<dyn Derive>,
-    ) -> Option<Self> {
+    /// A cache of at most `bytes` (0 = none).
+    pub(crate) fn new(bytes: usize, random: &dyn Random, derive: Arc<dyn Derive>) -> Option<Self> {
         if bytes == 0 {
             return None;
         }
@@ -83,7 +77,7 @@ impl PointCache {
         let capacity = bytes as u64;
         let entries =
             Cache::with(bytes / 512, capacity, Weigh, hasher.clone(), DefaultLifecycle::default());
-        let written = (0..STRIPES).map(|_| Mutex::new(revision)).collect();
+        let written = (0..STRIPES).map(|_| Mutex::new(0)).collect();
         let largest = usize::try_from(capacity / LARGEST_PART).unwrap_or(usize::MAX);
         Some(Self { entries, hasher, written, largest, derive })
     }
@@ -94,22 +88,22 @@ impl PointCache {
         matches!(key.first(), Some(&(keyspace::ROW | keyspace::COUNTER)))
     }
 
-    /// The value of `key` at `revision`, if the cache can tell.
-    pub(crate) fn get(&self, key: &[u8], revision: u64) -> Option<Option<Bytes>> {
+    /// The value of `key` in view `number`, if the cache can tell.
+    pub(crate) fn get(&self, key: &[u8], number: u64) -> Option<Option<Bytes>> {
         let entry = self.entries.get(key)?;
-        (entry.since <= revision).then_some(entry.value)
+        (entry.since <= number).then_some(entry.value)
     }
 
-    /// Takes what the engine answered for `key` at `revision`, unless it is damaged.
+    /// Takes what the engine answered for `key` in view `number`, unless it is damaged.
     /// That there is nothing is not kept: whoever inserts asks for that, once.
-    pub(crate) fn offer(&self, key: &[u8], revision: u64, value: &Bytes) {
+    pub(crate) fn offer(&self, key: &[u8], number: u64, value: &Bytes) {
         if value.len() > self.largest || !self.derive.is_whole(key, value) {
             return;
         }
         let written = self.stripe(key).lock().unwrap_or_else(PoisonError::into_inner);
-        if *written <= revision {
+        if *written <= number {
             let value = Some(copy::of(value));
-            self.entries.insert(Key::from_slice(key), Entry { since: revision, value });
+            self.entries.insert(Key::from_slice(key), Entry { since: number, value });
         }
     }
 
@@ -119,16 +113,16 @@ impl PointCache {
         self.entries.weight() < self.entries.capacity() / 8 * 7
     }
 
-    /// Takes what a commit wrote, before the view of `revision` is published.
-    pub(crate) fn commit(&self, revision: u64, key: &Bytes, value: Option<Bytes>) {
+    /// Takes what a commit wrote, before view `number` is published.
+    pub(crate) fn commit(&self, number: u64, key: &Bytes, value: Option<Bytes>) {
         let mut written = self.stripe(key).lock().unwrap_or_else(PoisonError::into_inner);
-        *written = revision;
+        *written = number;
         if value.as_ref().is_some_and(|value| value.len() > self.largest) {
             self.entries.remove(&key[..]);
         } else {
             // Only what is there already: writing alone does not make a key hot.
             let _ =
-                self.entries.replace(Key::from_slice(key), Entry { since: revision, value }, true);
+                self.entries.replace(Key::from_slice(key), Entry { since: number, value }, true);
         }
     }
 
@@ -173,7 +167,7 @@ mod tests {
     }
 
     fn seeded(bytes: usize, seed: u64) -> Option<PointCache> {
-        PointCache::new(bytes, 0, &SeededRandom::new(seed), Arc::new(Marked))
+        PointCache::new(bytes, &SeededRandom::new(seed), Arc::new(Marked))
     }
 
     fn cache(bytes: usize) -> PointCache {

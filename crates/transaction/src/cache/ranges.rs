@@ -2,7 +2,7 @@
 //!
 //! To go from one entry to the next costs an engine of many tables a search among all of
 //! them; a heap, versions and deletes are looked at for each. What was found is kept as a
-//! *run*: *these are all entries of this range, at every revision from `since` up to the
+//! *run*: *these are all entries of this range, in every view from number `since` up to the
 //! newest one*. A scan goes through runs where there are some and through the engine in
 //! the gaps between them, and what it meets there becomes a run:
 //!
@@ -16,8 +16,8 @@
 //! 1. a commit removes the runs around the keys that it wrote **before** its view is
 //!    published, so no view of it can meet an older state;
 //! 2. a reader that met entries in the engine may leave them here only if nobody wrote in
-//!    their range after the reader's revision. For that the keys of the last commits are
-//!    remembered, and of those before them the revision.
+//!    their range after the reader's view. For that the keys of the last groups are
+//!    remembered, and of those before them the number.
 //!
 //! Runs of rows and of index entries are kept, each within one bucket or index. Reads by
 //! users go through here; what a commit is decided on, derived from and checked by is read
@@ -80,11 +80,11 @@ struct State {
     runs: BTreeMap<Start, Arc<Run>>,
     weight: usize,
     hand: Start,
-    /// The keys that each of the last groups wrote, which was published as that revision.
+    /// The keys that each of the last groups wrote, which was published as that view.
     written: VecDeque<(u64, Vec<Bytes>)>,
     /// What those take.
     remembered: usize,
-    /// What was written up to this revision is not remembered.
+    /// What was written up to this view is not remembered.
     floor: u64,
 }
 
@@ -115,16 +115,15 @@ enum Next {
 }
 
 impl RangeCache {
-    /// A cache of at most `bytes` (0 = none) over a store whose newest commit is
-    /// `revision`.
-    pub(crate) fn new(bytes: usize, revision: u64, derive: Arc<dyn Derive>) -> Option<Self> {
+    /// A cache of at most `bytes` (0 = none).
+    pub(crate) fn new(bytes: usize, derive: Arc<dyn Derive>) -> Option<Self> {
         let state = State {
             runs: BTreeMap::new(),
             weight: 0,
             hand: Start::new(),
             written: VecDeque::new(),
             remembered: 0,
-            floor: revision,
+            floor: 0,
         };
         (bytes > 0).then(|| Self { capacity: bytes, derive, state: RwLock::new(state) })
     }
@@ -148,16 +147,16 @@ impl RangeCache {
         Some(keys.filter(|key| is_kept(key)).cloned().collect())
     }
 
-    /// Takes what a group wrote, before its view, which is of `revision`, is published.
-    pub(crate) fn commit(&self, revision: u64, written: Written) {
+    /// Takes what a group wrote, before view `number` is published.
+    pub(crate) fn commit(&self, number: u64, written: Written) {
         let removed = self.write(|state| match written {
             Some(keys) if weight_of(&keys) <= REMEMBERED => {
                 keys.iter().for_each(|key| state.remove_around(key));
-                state.remember(revision, keys);
+                state.remember(number, keys);
                 Vec::new()
             }
             written => {
-                state.forget(revision);
+                state.forget(number);
                 // So much that to look for each would take long, or unknown.
                 match written {
                     Some(keys) => state.remove_buckets(&keys),
@@ -169,28 +168,28 @@ impl RangeCache {
         drop(removed);
     }
 
-    /// What a view of `revision` may read around `key`.
-    pub(crate) fn neighbours(&self, key: &[u8], revision: u64) -> Option<Neighbours> {
-        let run = self.read(|state| state.around(key).filter(|run| run.since <= revision).cloned());
+    /// What view `number` may read around `key`.
+    pub(crate) fn neighbours(&self, key: &[u8], number: u64) -> Option<Neighbours> {
+        let run = self.read(|state| state.around(key).filter(|run| run.since <= number).cloned());
         let run = run.inspect(|run| run.note_use())?;
         Some(Neighbours { run, next: 0 })
     }
 
-    /// Where a scan by a view of `revision` finds the entries at the beginning of `range`.
-    fn next(&self, range: &KeyRange, direction: Direction, revision: u64) -> Next {
+    /// Where a scan by view `number` finds the entries at the beginning of `range`.
+    fn next(&self, range: &KeyRange, direction: Direction, number: u64) -> Next {
         let end = range.end.as_deref().unwrap_or_default();
         let next = self.read(|state| match direction {
             Direction::Forward => {
-                let first = state.around(&range.start).filter(|run| run.since <= revision);
+                let first = state.around(&range.start).filter(|run| run.since <= number);
                 first.map_or_else(
-                    || Next::Gap(state.gap_from(range, revision)),
+                    || Next::Gap(state.gap_from(range, number)),
                     |run| Next::Run(run.clone()),
                 )
             }
             Direction::Reverse => {
                 let last = state.before(end).filter(|run| *run.end >= *end);
-                last.filter(|run| run.since <= revision).map_or_else(
-                    || Next::Gap(state.gap_to(range, revision)),
+                last.filter(|run| run.since <= number).map_or_else(
+                    || Next::Gap(state.gap_to(range, number)),
                     |run| Next::Run(run.clone()),
                 )
             }
@@ -201,7 +200,7 @@ impl RangeCache {
         next
     }
 
-    /// Takes what a view of revision `run.since` met in the engine, if it is still so.
+    /// Takes what view `run.since` met in the engine, if it is still so.
     fn offer(&self, run: Run) {
         if run.start >= run.end || run.weight() > self.capacity / 8 {
             return;
@@ -251,25 +250,25 @@ impl State {
         run.filter(|run| key < &run.end[..])
     }
 
-    /// Where the gap at the start of `range` ends for a view of `revision`.
-    fn gap_from(&self, range: &KeyRange, revision: u64) -> Bytes {
+    /// Where the gap at the start of `range` ends for view `number`.
+    fn gap_from(&self, range: &KeyRange, number: u64) -> Bytes {
         let end = range.end.clone().unwrap_or_default();
         let within = (Bound::Excluded(&range.start[..]), Bound::Excluded(&end[..]));
         let runs = self.runs.range::<[u8], _>(within).map(|(_, run)| run).take(LOOKED_AT);
         let worth = |run: &&Arc<Run>| {
-            run.since <= revision && (run.len() >= WORTH_ENTERING || run.end >= end)
+            run.since <= number && (run.len() >= WORTH_ENTERING || run.end >= end)
         };
         runs.filter(worth).map(|run| run.start.clone()).next().unwrap_or(end)
     }
 
-    /// Where the gap at the end of `range` begins for a view of `revision`.
-    fn gap_to(&self, range: &KeyRange, revision: u64) -> Bytes {
+    /// Where the gap at the end of `range` begins for view `number`.
+    fn gap_to(&self, range: &KeyRange, number: u64) -> Bytes {
         let start = &range.start;
         let end = range.end.as_deref().unwrap_or_default();
         let before = (Bound::Unbounded, Bound::Excluded(end));
         let runs = self.runs.range::<[u8], _>(before).rev().map(|(_, run)| run).take(LOOKED_AT);
         let worth = |run: &&Arc<Run>| {
-            run.since <= revision && (run.len() >= WORTH_ENTERING || run.start <= *start)
+            run.since <= number && (run.len() >= WORTH_ENTERING || run.start <= *start)
         };
         // One that reaches beyond the end is of a newer state.
         let found =
@@ -308,29 +307,29 @@ impl State {
         std::mem::take(&mut self.runs).into_values().collect()
     }
 
-    fn remember(&mut self, revision: u64, keys: Vec<Bytes>) {
+    fn remember(&mut self, number: u64, keys: Vec<Bytes>) {
         if keys.is_empty() {
             return;
         }
         self.remembered += weight_of(&keys);
-        self.written.push_back((revision, keys));
+        self.written.push_back((number, keys));
         while self.remembered > REMEMBERED
-            && let Some((revision, keys)) = self.written.pop_front()
+            && let Some((number, keys)) = self.written.pop_front()
         {
-            self.floor = revision;
+            self.floor = number;
             self.remembered -= weight_of(&keys);
         }
     }
 
-    fn forget(&mut self, revision: u64) {
-        self.floor = revision;
+    fn forget(&mut self, number: u64) {
+        self.floor = number;
         self.written.clear();
         self.remembered = 0;
     }
 
     /// Whether what a view saw is surely so in the newest one, too.
     fn is_unchanged(&self, run: &Run) -> bool {
-        let later = self.written.iter().rev().take_while(|(revision, _)| *revision > run.since);
+        let later = self.written.iter().rev().take_while(|(number, _)| *number > run.since);
         self.floor <= run.since && !later.flat_map(|(_, keys)| keys).any(|key| run.covers(key))
     }
 

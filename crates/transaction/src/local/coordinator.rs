@@ -99,7 +99,7 @@ impl LocalCoordinator {
         let revision = read_counter(&*storage, keyspace::LAST_REVISION)?;
         let schema_revision = read_counter(&*storage, keyspace::SCHEMA_REVISION)?;
         let reserved = read_counter(&*storage, keyspace::RESERVED_REVISION)?;
-        let caches = Arc::new(Caches::new(&limits, revision, &*environment.random, &derive));
+        let caches = Arc::new(Caches::new(&limits, &*environment.random, &derive));
         let view = View::new(revision, schema_revision, storage.snapshot()?);
         let hasher = Seeded::draw(&*environment.random);
         let recent = RecentCommits::new(revision, limits.recent_commit_bytes, hasher);

@@ -17,7 +17,7 @@ use crate::isolation::Isolation;
 use crate::keyspace;
 use crate::limits::TransactionLimits;
 use crate::read_set::ReadSet;
-use crate::view::Read;
+use crate::view::{Read, View};
 use crate::write_set::WriteSet;
 
 /// Rows are bytes, and nothing follows from them.
@@ -517,6 +517,32 @@ fn background_work_takes_a_revision_only_if_somebody_can_notice() {
     drop(coordinator);
     let view = open(&storage).view().unwrap();
     assert_eq!((view.revision(), view.schema_revision()), (3, 3), "also after reopening");
+}
+
+#[test]
+fn g4_what_is_kept_follows_background_work_that_takes_no_revision() {
+    let (_, coordinator) = store();
+    put(&coordinator, 1, "a");
+    let entry = |n: u8| Bytes::copy_from_slice(&[keyspace::INDEX, 0, 0, 0, 1, n]);
+    let counter = Bytes::from_static(&[keyspace::COUNTER, 1]);
+    for n in 1..4 {
+        let slow = coordinator.view().unwrap();
+        let written = vec![(entry(n), value("x")), (counter.clone(), value("x"))];
+        let work = Work::Maintenance(Box::new(move |_, _| {
+            Ok(Derived { writes: written, ..Derived::default() })
+        }));
+        coordinator.commit(CommitRequest { work, options: CommitOptions::default() }).unwrap();
+        let entries = |view: &View| {
+            let range = KeyRange::prefix(&entry(0)[..5]);
+            view.scan_cached(&range, Direction::Forward).count()
+        };
+        let before = usize::from(n) - 1;
+        assert_eq!((entries(&slow), slow.get(&counter).unwrap().is_some()), (before, n > 1));
+        let view = coordinator.view().unwrap();
+        assert_eq!((view.revision(), slow.revision()), (1, 1));
+        assert_eq!((entries(&view), view.get(&counter).unwrap()), (before + 1, value("x")));
+        assert_eq!(entries(&slow), before);
+    }
 }
 
 #[test]

@@ -246,7 +246,7 @@ impl LocalCoordinator {
         if let Some(until) = reserve {
             self.reserved.store(until, Ordering::Relaxed);
         }
-        self.caches.learn(view.revision(), learnt);
+        self.caches.learn(learnt);
         self.publish(view);
         Statistics::add(&self.statistics.commits, outcome.commits.len() as u64);
         self.listener.committed(&outcome.commits, outcome.log_bytes());

@@ -19,8 +19,8 @@ pub(super) const LARGEST_ENTRY: usize = 4 << 10;
 /// that it is made of, and its place in the map.
 const OVERHEAD: usize = 320;
 
-/// All entries of the range `start` (included) to `end` (excluded), at every revision from
-/// `since` up to the newest one. One piece of memory has keys and values as they follow
+/// All entries of the range `start` (included) to `end` (excluded), in every view from
+/// number `since` up to the newest one. One piece of memory has keys and values as they follow
 /// each other, so that to read neighbours is to read on.
 pub(super) struct Run {
     pub(super) since: u64,

@@ -20,7 +20,7 @@ const FEWEST_ROWS: usize = 8;
 pub(crate) struct CachedScan<'a> {
     cache: &'a RangeCache,
     snapshot: &'a dyn Snapshot,
-    revision: u64,
+    number: u64,
     /// What lies before the current place is cut off.
     range: KeyRange,
     direction: Direction,
@@ -42,15 +42,15 @@ enum Place<'a> {
 
 impl<'a> CachedScan<'a> {
     /// The entries of `range`, which is [cacheable](RangeCache::is_cacheable), in the
-    /// state that `snapshot` and `revision` name.
+    /// view of that `number`, which shows `snapshot`.
     pub(crate) fn new(
         cache: &'a RangeCache,
         snapshot: &'a dyn Snapshot,
-        revision: u64,
+        number: u64,
         range: KeyRange,
         direction: Direction,
     ) -> Self {
-        Self { cache, snapshot, revision, range, direction, place: Place::Between, recorded: 0 }
+        Self { cache, snapshot, number, range, direction, place: Place::Between, recorded: 0 }
     }
 
     /// Whether nothing is left of the range.
@@ -70,7 +70,7 @@ impl<'a> CachedScan<'a> {
         if self.is_over() {
             return Place::End;
         }
-        match self.cache.next(&self.range, self.direction, self.revision) {
+        match self.cache.next(&self.range, self.direction, self.number) {
             Next::Run(run) => {
                 let end = self.range.end.as_deref().unwrap_or_default();
                 let from = if run.start < self.range.start {
@@ -103,7 +103,7 @@ impl<'a> CachedScan<'a> {
             Direction::Forward => self.range.start.clone(),
             Direction::Reverse => self.range.end.clone()?,
         };
-        begins.then(|| Recording::new(self.revision, self.direction, from))
+        begins.then(|| Recording::new(self.number, self.direction, from))
     }
 
     /// Leaves a recording behind that ends at `to`.

@@ -50,19 +50,19 @@ impl Snapshot for Counted {
 struct Published {
     storage: MemoryStorage,
     cache: RangeCache,
-    revision: u64,
+    number: u64,
 }
 
 /// What a reader holds.
 struct Reader {
-    revision: u64,
+    number: u64,
     snapshot: Counted,
 }
 
 impl Published {
     fn new(capacity: usize) -> Self {
-        let cache = RangeCache::new(capacity, 0, Arc::new(Marked)).expect("more than nothing");
-        Self { storage: MemoryStorage::new(), cache, revision: 0 }
+        let cache = RangeCache::new(capacity, Arc::new(Marked)).expect("more than nothing");
+        Self { storage: MemoryStorage::new(), cache, number: 0 }
     }
 
     fn commit(&mut self, writes: &[(Bytes, Option<Bytes>)]) {
@@ -75,8 +75,8 @@ impl Published {
         }
         let written = self.cache.note(&batch);
         self.storage.write(batch, Durability::Buffered).expect("in memory");
-        self.revision += 1;
-        self.cache.commit(self.revision, written);
+        self.number += 1;
+        self.cache.commit(self.number, written);
         self.check();
     }
 
@@ -88,7 +88,7 @@ impl Published {
     fn reader(&self) -> Reader {
         let state = self.storage.snapshot().expect("in memory");
         let snapshot = Counted { state, scans: AtomicUsize::new(0), entries: Arc::default() };
-        Reader { revision: self.revision, snapshot }
+        Reader { number: self.number, snapshot }
     }
 
     fn scan<'a>(
@@ -97,7 +97,7 @@ impl Published {
         range: &KeyRange,
         direction: Direction,
     ) -> CachedScan<'a> {
-        CachedScan::new(&self.cache, &reader.snapshot, reader.revision, range.clone(), direction)
+        CachedScan::new(&self.cache, &reader.snapshot, reader.number, range.clone(), direction)
     }
 
     /// The keys of `range` in the newest state, and how many the engine was asked for.
@@ -273,8 +273,8 @@ fn what_was_kept_while_a_group_was_written_unnoted_is_forgotten() {
     store.storage.write(batch, Durability::Buffered).unwrap();
     assert_eq!(store.scan(&slow, &range(0, 10), Direction::Forward).count(), 10);
     assert_eq!(store.runs(), 1);
-    store.revision += 1;
-    store.cache.commit(store.revision, written);
+    store.number += 1;
+    store.cache.commit(store.number, written);
     assert_eq!(store.read(&range(0, 10), 20), (keys((0..10).filter(|n| *n != 5)), 9));
     assert_eq!(store.scan(&slow, &range(0, 10), Direction::Forward).count(), 10);
     assert_eq!(store.read(&range(0, 10), 20).0.len(), 9);
@@ -297,8 +297,8 @@ fn what_is_damaged_or_large_is_read_from_the_engine_each_time() {
                 store.check();
             }
         }
-        assert!(store.cache.neighbours(&key(10), store.revision).is_none());
-        let beside = store.cache.neighbours(&key(9), store.revision);
+        assert!(store.cache.neighbours(&key(10), store.number).is_none());
+        let beside = store.cache.neighbours(&key(9), store.number);
         assert_eq!(beside.unwrap().get(&key(9)), Some(Some(value(9))));
     }
 }
@@ -322,13 +322,13 @@ fn neighbours_are_found_in_any_order_as_well_as_that_one_is_not_there() {
     let mut store = Published::new(1 << 20);
     store.put((0..40).map(|n| n * 3));
     store.read(&range(30, 90), 100);
-    let mut near = store.cache.neighbours(&key(33), store.revision).expect("it was read");
+    let mut near = store.cache.neighbours(&key(33), store.number).expect("it was read");
     for n in (30..90).chain((30..90).rev()).chain([60, 31, 89, 30]) {
         let expected = (n % 3 == 0).then(|| value(n));
         assert_eq!(near.get(&key(n)), Some(expected), "{n}");
     }
     assert_eq!((near.get(&key(29)), near.get(&key(90))), (None, None), "nobody knows");
-    assert!(store.cache.neighbours(&key(33), store.revision - 1).is_none(), "it may be newer");
+    assert!(store.cache.neighbours(&key(33), store.number - 1).is_none(), "it may be newer");
 }
 
 #[test]
@@ -367,7 +367,7 @@ fn g10_ranges_stay_within_their_bytes_and_what_is_read_again_stays() {
 
 #[test]
 fn a_cache_of_no_bytes_is_none() {
-    assert!(RangeCache::new(0, 0, Arc::new(Marked)).is_none());
+    assert!(RangeCache::new(0, Arc::new(Marked)).is_none());
 }
 
 /// Whatever is written, read, broken off and held: each view reads its own state.
@@ -407,7 +407,7 @@ fn g4_each_reader_sees_its_own_state_whatever_others_write_and_read() {
                         reader.snapshot.state.scan(&range, direction).take(most).collect();
                     assert_eq!(read.unwrap(), truth.unwrap(), "seed {seed}");
                     let probe = key(number(300));
-                    if let Some(mut near) = store.cache.neighbours(&probe, reader.revision) {
+                    if let Some(mut near) = store.cache.neighbours(&probe, reader.number) {
                         let known = near.get(&probe).expect("it is around that key");
                         assert_eq!(known, reader.snapshot.state.get(&probe).unwrap());
                     }
