@@ -110,8 +110,9 @@ impl Neighbours {
 enum Next {
     /// In this run.
     Run(Arc<Run>),
-    /// In the engine, up (or down) to this bound.
-    Gap(Bytes),
+    /// In the engine, up (or down) to `end`. What is found there may be kept if the view
+    /// is fresh: what was written since is remembered.
+    Gap { end: Bytes, is_fresh: bool },
 }
 
 impl RangeCache {
@@ -178,18 +179,19 @@ impl RangeCache {
     /// Where a scan by view `number` finds the entries at the beginning of `range`.
     fn next(&self, range: &KeyRange, direction: Direction, number: u64) -> Next {
         let end = range.end.as_deref().unwrap_or_default();
+        let gap = |state: &State, end| Next::Gap { end, is_fresh: state.floor <= number };
         let next = self.read(|state| match direction {
             Direction::Forward => {
                 let first = state.around(&range.start).filter(|run| run.since <= number);
                 first.map_or_else(
-                    || Next::Gap(state.gap_from(range, number)),
+                    || gap(state, state.gap_from(range, number)),
                     |run| Next::Run(run.clone()),
                 )
             }
             Direction::Reverse => {
                 let last = state.before(end).filter(|run| *run.end >= *end);
                 last.filter(|run| run.since <= number).map_or_else(
-                    || Next::Gap(state.gap_to(range, number)),
+                    || gap(state, state.gap_to(range, number)),
                     |run| Next::Run(run.clone()),
                 )
             }

@@ -154,11 +154,7 @@ impl Recording {
     /// came from has been seen. `None` if there was no entry.
     pub(super) fn passed(&self) -> Option<Bytes> {
         let Place { key, value } = *self.places.last()?;
-        let last = &self.bytes[key as usize..value as usize];
-        match self.direction {
-            Direction::Forward => KeyRange::point(last).end,
-            Direction::Reverse => Some(Bytes::copy_from_slice(last)),
-        }
+        bound_behind(&self.bytes[key as usize..value as usize], self.direction)
     }
 
     /// The run from where the scan came from up (or down) to `to`.
@@ -175,6 +171,14 @@ impl Recording {
         };
         let bytes = Bytes::from_owner(bytes.into_boxed_slice());
         Run { since, start, end, bytes, places: places.into(), used: AtomicBool::new(false) }
+    }
+}
+
+/// What lies behind `key` for a scan in that direction.
+pub(super) fn bound_behind(key: &[u8], direction: Direction) -> Option<Bytes> {
+    match direction {
+        Direction::Forward => KeyRange::point(key).end,
+        Direction::Reverse => Some(Bytes::copy_from_slice(key)),
     }
 }
 

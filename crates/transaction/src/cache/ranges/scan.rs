@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tandem_base::Result;
 use tandem_storage::{Direction, Entries, Entry, KeyRange, Snapshot};
 
-use super::run::{LARGEST_ENTRY, Recording, Run};
+use super::run::{LARGEST_ENTRY, Recording, Run, bound_behind};
 use super::{Next, RangeCache};
 use crate::keyspace;
 
@@ -25,6 +25,8 @@ pub(crate) struct CachedScan<'a> {
     range: KeyRange,
     direction: Direction,
     place: Place<'a>,
+    /// Whether what its view shows may be the newest state.
+    is_fresh: bool,
     /// How many runs it has left behind.
     recorded: usize,
 }
@@ -50,7 +52,8 @@ impl<'a> CachedScan<'a> {
         range: KeyRange,
         direction: Direction,
     ) -> Self {
-        Self { cache, snapshot, number, range, direction, place: Place::Between, recorded: 0 }
+        let place = Place::Between;
+        Self { cache, snapshot, number, range, direction, place, is_fresh: true, recorded: 0 }
     }
 
     /// Whether nothing is left of the range.
@@ -81,7 +84,8 @@ impl<'a> CachedScan<'a> {
                 let to = if *run.end > *end { run.first_from(end) } else { run.len() };
                 Place::Run { run, from, to }
             }
-            Next::Gap(end) => {
+            Next::Gap { end, is_fresh } => {
+                self.is_fresh = is_fresh;
                 let gap = match self.direction {
                     Direction::Forward => {
                         KeyRange { start: self.range.start.clone(), end: Some(end.clone()) }
@@ -98,7 +102,7 @@ impl<'a> CachedScan<'a> {
 
     /// A recording that begins where the scan is, if there is to be one.
     fn recording(&self) -> Option<Recording> {
-        let begins = self.recorded < MOST_RUNS || self.cache.has_room();
+        let begins = self.is_fresh && (self.recorded < MOST_RUNS || self.cache.has_room());
         let from = match self.direction {
             Direction::Forward => self.range.start.clone(),
             Direction::Reverse => self.range.end.clone()?,
@@ -128,7 +132,8 @@ impl<'a> CachedScan<'a> {
         let is_kept = key.len() + value.len() <= LARGEST_ENTRY;
         if !is_kept || !self.cache.derive.is_whole(key, value) {
             self.keep_passed(Some(recording));
-            return None;
+            self.passed(bound_behind(key, self.direction)?);
+            return self.recording();
         }
         recording.push(key, value);
         if !recording.is_full() {

@@ -298,6 +298,8 @@ fn what_is_damaged_or_large_is_read_from_the_engine_each_time() {
             }
         }
         assert!(store.cache.neighbours(&key(10), store.number).is_none());
+        assert_eq!(store.read(&range(11, 20), 100), (keys(11..20), 0), "what comes after it is");
+        assert_eq!(store.read(&range(0, 10), 100), (keys(0..10), 0), "as what comes before it");
         let beside = store.cache.neighbours(&key(9), store.number);
         assert_eq!(beside.unwrap().get(&key(9)), Some(Some(value(9))));
     }
