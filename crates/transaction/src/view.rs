@@ -118,10 +118,9 @@ impl View {
         let entries = |range: &KeyRange| self.scan_cached(range, Direction::Forward);
         ascending::read(&*self.snapshot, entries, keys, &mut |at, value, by| {
             if (has_room || by == By::LookUp)
-                && let Some(value) = &value
                 && let Some(cache) = self.points_for(&keys[at])
             {
-                cache.offer(&keys[at], self.number, value);
+                cache.offer(&keys[at], self.number, value.as_ref());
             }
             found(at, value)
         })
@@ -160,10 +159,8 @@ impl Read for View {
                     self.refuse()?;
                 }
                 let value = self.snapshot.get(key)?;
-                if let Some(cache) = cache
-                    && let Some(value) = &value
-                {
-                    cache.offer(key, self.number, value);
+                if let Some(cache) = cache {
+                    cache.offer(key, self.number, value.as_ref());
                 }
                 value
             }

@@ -95,14 +95,17 @@ impl PointCache {
     }
 
     /// Takes what the engine answered for `key` in view `number`, unless it is damaged.
-    /// That there is nothing is not kept: whoever inserts asks for that, once.
-    pub(crate) fn offer(&self, key: &[u8], number: u64, value: &Bytes) {
-        if value.len() > self.largest || !self.derive.is_whole(key, value) {
+    /// That there is nothing is kept, too: whoever inserts has asked for that, and so has
+    /// the new row at hand as soon as it is committed.
+    pub(crate) fn offer(&self, key: &[u8], number: u64, value: Option<&Bytes>) {
+        let is_kept =
+            |value: &Bytes| value.len() <= self.largest && self.derive.is_whole(key, value);
+        if !value.is_none_or(is_kept) {
             return;
         }
         let written = self.stripe(key).lock().unwrap_or_else(PoisonError::into_inner);
         if *written <= number {
-            let value = Some(copy::of(value));
+            let value = value.map(|value| copy::of(value));
             self.entries.insert(Key::from_slice(key), Entry { since: number, value });
         }
     }
@@ -189,7 +192,7 @@ mod tests {
     #[test]
     fn an_older_view_never_meets_a_newer_value() {
         let cache = cache(1 << 20);
-        cache.offer(&row("a"), 3, &text("old"));
+        cache.offer(&row("a"), 3, Some(&text("old")));
         assert_eq!(cache.get(&row("a"), 3), Some(value("old")));
         assert_eq!(cache.get(&row("a"), 2), None, "nobody knows when it was written");
         cache.commit(5, &row("a"), value("new"));
@@ -202,19 +205,29 @@ mod tests {
     #[test]
     fn what_is_damaged_is_not_kept() {
         let cache = cache(1 << 20);
-        cache.offer(&row("a"), 3, &text("!old"));
+        cache.offer(&row("a"), 3, Some(&text("!old")));
         assert_eq!(cache.get(&row("a"), 3), None, "whoever reads it has to see it");
-        cache.offer(&row("a"), 3, &text("old"));
+        cache.offer(&row("a"), 3, Some(&text("old")));
+        cache.offer(&row("b"), 3, None);
         assert_eq!(cache.get(&row("a"), 3), Some(value("old")));
+        assert_eq!(cache.get(&row("b"), 3), Some(None));
+    }
+
+    #[test]
+    fn a_row_that_was_looked_for_in_vain_is_at_hand_once_it_is_inserted() {
+        let cache = cache(1 << 20);
+        cache.offer(&row("a"), 3, None);
+        cache.commit(4, &row("a"), value("new"));
+        assert_eq!(cache.get(&row("a"), 4), Some(value("new")));
     }
 
     #[test]
     fn a_slow_reader_cannot_leave_a_value_that_was_overwritten_meanwhile() {
         let cache = cache(1 << 20);
         cache.commit(7, &row("a"), value("new"));
-        cache.offer(&row("a"), 6, &text("old"));
+        cache.offer(&row("a"), 6, Some(&text("old")));
         assert_eq!(cache.get(&row("a"), 7), None);
-        cache.offer(&row("a"), 7, &text("new"));
+        cache.offer(&row("a"), 7, Some(&text("new")));
         assert_eq!(cache.get(&row("a"), 8), Some(value("new")));
     }
 
@@ -222,11 +235,11 @@ mod tests {
     fn g10_the_cache_stays_within_its_bytes() {
         let cache = cache(64 << 10);
         for n in 0..10_000 {
-            cache.offer(&row(&n.to_string()), 1, &Bytes::from(vec![0; 100]));
+            cache.offer(&row(&n.to_string()), 1, Some(&Bytes::from(vec![0; 100])));
         }
         let held = cache.entries.len() * (5 + 100);
         assert!((16 << 10..64 << 10).contains(&held), "{held} bytes of keys and values");
-        cache.offer(&row("large"), 1, &Bytes::from(vec![0; 2_000]));
+        cache.offer(&row("large"), 1, Some(&Bytes::from(vec![0; 2_000])));
         assert_eq!(cache.get(&row("large"), 1), None, "one value does not displace many");
     }
 
@@ -235,7 +248,7 @@ mod tests {
         let cache = cache(64 << 10);
         let mut held = 0;
         while cache.has_room() {
-            cache.offer(&row(&held.to_string()), 1, &Bytes::from(vec![0; 100]));
+            cache.offer(&row(&held.to_string()), 1, Some(&Bytes::from(vec![0; 100])));
             held += 1;
         }
         let full = (64 << 10) / (OVERHEAD + 100 + 5);
@@ -254,14 +267,14 @@ mod tests {
     fn a_value_of_a_64th_of_the_cache_is_kept_and_a_larger_one_is_not() {
         let cache = cache(64 << 10);
         let bytes = |length| Bytes::from(vec![7; length]);
-        cache.offer(&row("a"), 1, &bytes(1 << 10));
+        cache.offer(&row("a"), 1, Some(&bytes(1 << 10)));
         assert_eq!(cache.get(&row("a"), 1), Some(Some(bytes(1 << 10))));
         cache.commit(2, &row("a"), Some(bytes((1 << 10) - 1)));
         cache.commit(3, &row("a"), Some(bytes(1 << 10)));
         assert_eq!(cache.get(&row("a"), 3), Some(Some(bytes(1 << 10))));
         cache.commit(4, &row("a"), Some(bytes((1 << 10) + 1)));
         assert_eq!(cache.get(&row("a"), 4), None, "what it was is forgotten all the same");
-        cache.offer(&row("a"), 4, &bytes((1 << 10) + 1));
+        cache.offer(&row("a"), 4, Some(&bytes((1 << 10) + 1)));
         assert_eq!(cache.get(&row("a"), 4), None);
     }
 
