@@ -26,6 +26,9 @@ impl Found {
     }
 }
 
+/// Room is made at once for all rows of a page, if it has no more than so many.
+const PAGE: usize = 64;
+
 /// How much may be held at once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
@@ -63,7 +66,10 @@ pub(crate) fn collect(
     let Collection { filter, order, after, wanted, whole_groups, enough_bytes, result, sort } =
         *collection;
     let filter = filter.filter(|_| !plan.decides_filter);
-    let mut out = Answer { rows: Vec::new(), bytes: 0, bounds: result };
+    // Room for a page at once, not step by step.
+    let is_page = wanted <= PAGE && plan.served != Served::Unordered && !plan.one_record;
+    let room = if is_page { wanted } else { 0 };
+    let mut out = Answer { rows: Vec::with_capacity(room), bytes: 0, bounds: result };
     if wanted == 0 {
         return Ok(out.rows);
     }
