@@ -124,6 +124,7 @@ impl PointCache {
             self.entries.remove(&key[..]);
         } else {
             // Only what is there already: writing alone does not make a key hot.
+            let value = value.map(|value| copy::of(&value));
             let _ =
                 self.entries.replace(Key::from_slice(key), Entry { since: number, value }, true);
         }
