@@ -38,6 +38,7 @@ use std::sync::{Arc, PoisonError};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use tandem_base::sync::RwLock;
+use tandem_base::sync::atomic::{AtomicU64, Ordering};
 use tandem_storage::{Direction, KeyRange, WriteBatch};
 
 use crate::derive::Derive;
@@ -65,6 +66,11 @@ const LOOKED_AT: usize = 4;
 /// Runs that the hand spares in one go, so that no reader has to wait for all of them.
 const SPARED: usize = 64;
 
+/// Of the scans that would have to displace something, one in so many leaves behind what it
+/// met: what is read again and again gets its turn soon, and what is read once costs a
+/// fraction of a copy.
+const TURNS: u64 = 4;
+
 /// The start of a run, within the node of the map if it is short.
 type Start = SmallVec<[u8; 32]>;
 
@@ -73,6 +79,8 @@ pub(crate) struct RangeCache {
     capacity: usize,
     derive: Arc<dyn Derive>,
     state: RwLock<State>,
+    /// How many scans would have had to displace something.
+    turn: AtomicU64,
 }
 
 struct State {
@@ -126,7 +134,8 @@ impl RangeCache {
             remembered: 0,
             floor: 0,
         };
-        (bytes > 0).then(|| Self { capacity: bytes, derive, state: RwLock::new(state) })
+        let (state, turn) = (RwLock::new(state), AtomicU64::new(0));
+        (bytes > 0).then_some(Self { capacity: bytes, derive, state, turn })
     }
 
     /// Whether runs of that range may be kept.
@@ -218,6 +227,11 @@ impl RangeCache {
     /// Whether something can be taken in without displacing anything.
     fn has_room(&self) -> bool {
         self.read(|state| state.weight < self.capacity / 8 * 7)
+    }
+
+    /// Whether it is a scan's turn to displace something.
+    fn takes_turn(&self) -> bool {
+        self.turn.fetch_add(1, Ordering::Relaxed).is_multiple_of(TURNS)
     }
 
     fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {

@@ -27,6 +27,8 @@ pub(crate) struct CachedScan<'a> {
     place: Place<'a>,
     /// Whether what its view shows may be the newest state.
     is_fresh: bool,
+    /// Whether it may displace something; `None` until that matters.
+    displaces: Option<bool>,
     /// How many runs it has left behind.
     recorded: usize,
 }
@@ -53,7 +55,17 @@ impl<'a> CachedScan<'a> {
         direction: Direction,
     ) -> Self {
         let place = Place::Between;
-        Self { cache, snapshot, number, range, direction, place, is_fresh: true, recorded: 0 }
+        Self {
+            cache,
+            snapshot,
+            number,
+            range,
+            direction,
+            place,
+            is_fresh: true,
+            displaces: None,
+            recorded: 0,
+        }
     }
 
     /// Whether nothing is left of the range.
@@ -101,8 +113,12 @@ impl<'a> CachedScan<'a> {
     }
 
     /// A recording that begins where the scan is, if there is to be one.
-    fn recording(&self) -> Option<Recording> {
-        let begins = self.is_fresh && (self.recorded < MOST_RUNS || self.cache.has_room());
+    fn recording(&mut self) -> Option<Recording> {
+        let cache = self.cache;
+        let may_displace =
+            |displaces: &mut Option<bool>| *displaces.get_or_insert_with(|| cache.takes_turn());
+        let begins = self.is_fresh
+            && (cache.has_room() || self.recorded < MOST_RUNS && may_displace(&mut self.displaces));
         let from = match self.direction {
             Direction::Forward => self.range.start.clone(),
             Direction::Reverse => self.range.end.clone()?,

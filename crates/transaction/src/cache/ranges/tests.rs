@@ -518,3 +518,19 @@ fn what_was_not_read_again_goes_first_and_not_all_of_it_is_spared() {
     store.check();
     assert_eq!(store.read(&page(900), 10).1, 0);
 }
+
+#[test]
+fn where_there_is_no_room_one_scan_in_four_is_kept_and_what_is_read_again_soon_is() {
+    let mut store = Published::new(64 << 10);
+    store.put(0..20_000);
+    let page = |n: u32| range(n * 20, n * 20 + 20);
+    (0..400).for_each(|n| _ = store.read(&page(n), 20));
+    let kept = |store: &Published| {
+        let known = |n: &u32| store.cache.neighbours(&key(n * 20), store.number).is_some();
+        (500..540).filter(known).count()
+    };
+    (500..540).for_each(|n| _ = store.read(&page(n), 20));
+    assert_eq!(kept(&store), 10);
+    let asked = (0..8).map(|_| store.read(&page(900), 20).1).sum::<usize>();
+    assert!((20..=80).contains(&asked), "from its fourth reading on it is kept: {asked}");
+}
