@@ -5,6 +5,8 @@
 //! A revision would not do: background work that takes none changes counters and index
 //! entries all the same, and the views before and after it have one revision.
 
+#[cfg(test)]
+mod marked;
 mod points;
 mod ranges;
 

@@ -147,28 +147,10 @@ impl Weighter<Key, Entry> for Weigh {
 
 #[cfg(test)]
 mod tests {
-    use tandem_base::{Error, Result, SeededRandom};
+    use tandem_base::SeededRandom;
 
     use super::*;
-    use crate::derive::{CommitState, ConflictCause, Derived, Stamp};
-    use crate::write_set::WriteSet;
-
-    /// Whatever begins with `!` is damaged.
-    struct Marked;
-
-    impl Derive for Marked {
-        fn derive(&self, _: &dyn CommitState, _: &WriteSet, _: Stamp) -> Result<Derived> {
-            Ok(Derived::default())
-        }
-
-        fn conflict(&self, _: ConflictCause, _: &[u8]) -> Error {
-            Error::internal("there is none")
-        }
-
-        fn is_whole(&self, _: &[u8], value: &[u8]) -> bool {
-            !value.starts_with(b"!")
-        }
-    }
+    use crate::cache::marked::Marked;
 
     fn seeded(bytes: usize, seed: u64) -> Option<PointCache> {
         PointCache::new(bytes, &SeededRandom::new(seed), Arc::new(Marked))

@@ -1,29 +1,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tandem_base::{Error, Random, Result, SeededRandom};
+use tandem_base::{Random, Result, SeededRandom};
 use tandem_storage::{Durability, Entries, Entry, MemoryStorage, Snapshot, Storage};
 
 use super::*;
-use crate::derive::{CommitState, ConflictCause, Derived, Stamp};
-use crate::write_set::WriteSet;
-
-/// Whatever begins with `!` is damaged.
-struct Marked;
-
-impl Derive for Marked {
-    fn derive(&self, _: &dyn CommitState, _: &WriteSet, _: Stamp) -> Result<Derived> {
-        Ok(Derived::default())
-    }
-
-    fn conflict(&self, _: ConflictCause, _: &[u8]) -> Error {
-        Error::internal("there is none")
-    }
-
-    fn is_whole(&self, _: &[u8], value: &[u8]) -> bool {
-        !value.starts_with(b"!")
-    }
-}
+use crate::cache::marked::Marked;
 
 /// A state that counts how many scans were begun in it and how many entries were read.
 struct Counted {
