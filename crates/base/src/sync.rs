@@ -2,7 +2,7 @@
 //! interleavings are explored.
 //!
 //! Without the feature `shuttle`, and so in every build that is not a proof,
-//! these *are* the standard library's types. With it they are those of a
+//! these *are* the standard library's types, but for [`Condvar`]. With it they are those of a
 //! scheduler that runs one thread at a time and chooses, at each operation,
 //! which goes on: `proof/schedules` runs thousands of such schedules. A timed
 //! wait then never ends by its time, so a lost wake-up is a deadlock instead of
@@ -12,17 +12,25 @@
 /// another thread is done is to make more schedules, not to wait less.
 pub const EXPLORED: bool = cfg!(feature = "shuttle");
 
+mod condvar;
+
+pub use condvar::Condvar;
+
+#[cfg(not(feature = "shuttle"))]
+use std::sync::{Condvar as Sleepers, WaitTimeoutResult};
 #[cfg(not(feature = "shuttle"))]
 pub use std::{
-    sync::{Condvar, Mutex, MutexGuard, OnceLock, RwLock, atomic},
+    sync::{Mutex, MutexGuard, OnceLock, RwLock, atomic},
     thread,
 };
 
 #[cfg(feature = "shuttle")]
 pub use explored::OnceLock;
 #[cfg(feature = "shuttle")]
+use shuttle::sync::{Condvar as Sleepers, WaitTimeoutResult};
+#[cfg(feature = "shuttle")]
 pub use shuttle::{
-    sync::{Condvar, Mutex, MutexGuard, RwLock, atomic},
+    sync::{Mutex, MutexGuard, RwLock, atomic},
     thread,
 };
 

@@ -21,8 +21,9 @@
 //! * writers come one at a time, and each first makes room, with `used` counted
 //!   up by no less than the batch takes; zeros begin at `made`, never below
 //!   `used`;
-//! * the library begins a new journal on a thread of its own. When one is found,
-//!   `used` and `made` begin at its first hole, behind all that it holds.
+//! * the library begins a new journal on a thread of its own. It is looked for before
+//!   zeros are written, and when one is found, `used` and `made` begin at its first hole,
+//!   behind all that it holds.
 //!
 //! Who follows the journals knows the newest, so this is also who hands it out to be synced.
 
@@ -85,9 +86,11 @@ impl JournalRoom {
     /// many bytes it takes at most. That may fail without harm: the batch then
     /// takes blocks that were not written before.
     pub(super) fn reserve(&mut self, operations: &[Operation]) -> u64 {
-        self.follow();
         let bytes = longest(operations);
-        self.journal.make_room(bytes);
+        if !self.journal.has_room(bytes) {
+            self.follow();
+            self.journal.make_room(bytes);
+        }
         bytes
     }
 
@@ -114,6 +117,17 @@ impl Journal {
         let length = file.metadata().map_or(0, |metadata| metadata.len());
         let hole = first_hole(file).unwrap_or(length);
         (self.used, self.made, self.capacity) = (hole, hole, length);
+    }
+
+    /// Whether a batch of so many bytes lies in blocks that are written already, if this
+    /// is still the newest journal. Nobody asks the file system for that: if it is not, the
+    /// batch is counted here for nothing.
+    fn has_room(&mut self, bytes: u64) -> bool {
+        let has_room = self.file.is_some() && self.used + bytes <= self.made;
+        if has_room {
+            self.used += bytes;
+        }
+        has_room
     }
 
     fn make_room(&mut self, bytes: u64) {
@@ -281,6 +295,31 @@ mod tests {
         holds(&directory, 4, 0, 0);
         assert_eq!(room.journal.used, 4_096 + 99);
         holds(&directory, 5, 100, room.journal.made.next_multiple_of(4_096));
+    }
+
+    #[test]
+    fn a_newer_journal_is_looked_for_before_room_is_made_and_before_every_sync() {
+        let directory = tempfile::tempdir().unwrap();
+        journal(&directory, 0, 0);
+        let mut room = JournalRoom::new(directory.path(), true);
+        room.reserve(&[put(100)]);
+        let (used, made) = (room.journal.used, room.journal.made);
+        journal(&directory, 1, 10_000);
+        room.reserve(&[put(100)]);
+        assert_eq!((room.journal.number, room.journal.used), (0, used + 200), "there is room");
+        holds(&directory, 1, 10_000, 12_288);
+        let rest = usize::try_from(made - room.journal.used).unwrap();
+        room.reserve(&[put(rest)]);
+        assert_eq!(room.journal.number, 1, "behind what was written there meanwhile");
+        assert_eq!(room.journal.used, 12_288 + longest(&[put(rest)]));
+        holds(&directory, 0, 0, made.next_multiple_of(4_096));
+        holds(&directory, 1, 10_000, room.journal.made.next_multiple_of(4_096));
+
+        let synced = |room: &mut JournalRoom| rustix::fs::fstat(room.newest().unwrap()).unwrap().st_ino;
+        let file = |number| rustix::fs::stat(path(directory.path(), number)).unwrap().st_ino;
+        assert_eq!(synced(&mut room), file(1));
+        journal(&directory, 2, 0);
+        assert_eq!(synced(&mut room), file(2));
     }
 
     #[test]
