@@ -144,6 +144,11 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
+    /// Whether it tells what others are told as well: a push, and not an answer.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
     /// The bytes that it will be.
     pub(crate) fn len(&self) -> usize {
         self.own.len() + self.shared.as_ref().map_or(0, |shared| shared.len() + 1)

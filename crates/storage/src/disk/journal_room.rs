@@ -315,7 +315,8 @@ mod tests {
         holds(&directory, 0, 0, made.next_multiple_of(4_096));
         holds(&directory, 1, 10_000, room.journal.made.next_multiple_of(4_096));
 
-        let synced = |room: &mut JournalRoom| rustix::fs::fstat(room.newest().unwrap()).unwrap().st_ino;
+        let synced =
+            |room: &mut JournalRoom| rustix::fs::fstat(room.newest().unwrap()).unwrap().st_ino;
         let file = |number| rustix::fs::stat(path(directory.path(), number)).unwrap().st_ino;
         assert_eq!(synced(&mut room), file(1));
         journal(&directory, 2, 0);
