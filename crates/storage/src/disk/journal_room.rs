@@ -23,7 +23,8 @@
 //!   `used`;
 //! * the library begins a new journal on a thread of its own. It is looked for before
 //!   zeros are written, and when one is found, `used` and `made` begin at its first hole,
-//!   behind all that it holds.
+//!   behind all that it holds, and behind as much as was written since the last look, in
+//!   case the file system takes for a hole what is not on the disk yet.
 //!
 //! Who follows the journals knows the newest, so this is also who hands it out to be synced.
 
@@ -48,6 +49,8 @@ const OPERATION_OVERHEAD: u64 = 32;
 pub(super) struct JournalRoom {
     directory: PathBuf,
     journal: Journal,
+    /// Bytes of batches since a newer journal was looked for.
+    unseen: u64,
     /// The newest journal, to be synced; `None` if it cannot be opened.
     newest: Option<Arc<File>>,
 }
@@ -69,10 +72,10 @@ impl JournalRoom {
         let number = journals(directory).ok().and_then(|all| Some(all.last()?.number)).unwrap_or(0);
         let mut journal = Journal { number, file: None, used: 0, made: 0, capacity: 0 };
         if new {
-            journal.take_up(directory);
+            journal.take_up(directory, 0);
         }
         let newest = open(&path(directory, number));
-        Self { directory: directory.to_owned(), journal, newest }
+        Self { directory: directory.to_owned(), journal, unseen: 0, newest }
     }
 
     /// The newest journal. It is enough to sync that one: the library syncs a journal
@@ -91,16 +94,18 @@ impl JournalRoom {
             self.follow();
             self.journal.make_room(bytes);
         }
+        self.unseen += bytes;
         bytes
     }
 
     fn follow(&mut self) {
-        let Self { directory, journal, newest } = self;
+        let Self { directory, journal, unseen, newest } = self;
         while path(directory, journal.number + 1).exists() {
             journal.number += 1;
-            journal.take_up(directory);
+            journal.take_up(directory, *unseen);
             *newest = open(&path(directory, journal.number));
         }
+        *unseen = 0;
     }
 }
 
@@ -110,12 +115,13 @@ fn open(journal: &Path) -> Option<Arc<File>> {
 }
 
 impl Journal {
+    /// Takes up the journal of that number, which holds `written` bytes at most.
     #[expect(clippy::disallowed_methods, reason = "a storage engine owns its files")]
-    fn take_up(&mut self, directory: &Path) {
+    fn take_up(&mut self, directory: &Path, written: u64) {
         self.file = OpenOptions::new().write(true).open(path(directory, self.number)).ok();
         let Some(file) = &self.file else { return };
         let length = file.metadata().map_or(0, |metadata| metadata.len());
-        let hole = first_hole(file).unwrap_or(length);
+        let hole = first_hole(file).unwrap_or(length).max(written);
         (self.used, self.made, self.capacity) = (hole, hole, length);
     }
 
@@ -287,6 +293,7 @@ mod tests {
         let mut room = JournalRoom::new(directory.path(), false);
         room.reserve(&[put(9_000)]);
         holds(&directory, 3, 5_000, 8_192);
+        room.follow();
         // The library begins the next ones, on a thread of its own.
         journal(&directory, 4, 0);
         journal(&directory, 5, 100);
@@ -315,12 +322,19 @@ mod tests {
         holds(&directory, 0, 0, made.next_multiple_of(4_096));
         holds(&directory, 1, 10_000, room.journal.made.next_multiple_of(4_096));
 
+        // As if the file system took what was written there for a hole.
+        let unseen = room.unseen;
+        assert_eq!(unseen, longest(&[put(rest)]));
+        journal(&directory, 2, 0);
+        room.follow();
+        assert_eq!((room.journal.used, room.journal.made, room.unseen), (unseen, unseen, 0));
+
         let synced =
             |room: &mut JournalRoom| rustix::fs::fstat(room.newest().unwrap()).unwrap().st_ino;
         let file = |number| rustix::fs::stat(path(directory.path(), number)).unwrap().st_ino;
-        assert_eq!(synced(&mut room), file(1));
-        journal(&directory, 2, 0);
         assert_eq!(synced(&mut room), file(2));
+        journal(&directory, 3, 0);
+        assert_eq!(synced(&mut room), file(3));
     }
 
     #[test]
