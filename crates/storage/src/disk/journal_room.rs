@@ -136,9 +136,10 @@ impl Journal {
         has_room
     }
 
+    /// Makes room for a batch of so many bytes, and for others after it.
     fn make_room(&mut self, bytes: u64) {
         self.used += bytes;
-        if self.used <= self.made || self.made >= self.capacity {
+        if self.made >= self.capacity {
             return;
         }
         let Some(file) = &self.file else { return };
