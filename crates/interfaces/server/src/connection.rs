@@ -45,7 +45,7 @@ const READ_AHEAD: usize = 8;
 /// several of those, a worker of the server always has something to do, and on the same
 /// processors they would wait until the system takes one away from it, some milliseconds. So
 /// it offers its own. Of gets, 16 under way on each of 8 sockets and two processors for all,
-/// the slowest in a hundred took 2.0 ms and take 1.0; there are 5 % fewer
+/// the slowest in a hundred took 2.0 ms and take 0.9, and there are as many
 /// (`docs/benchmarks.md`, "What was won"). Where nobody waits for a processor, or with one
 /// request at a time, nothing changes.
 const MANY_ANSWERS: usize = 4;

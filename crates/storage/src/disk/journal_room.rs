@@ -24,7 +24,9 @@
 //! * the library begins a new journal on a thread of its own. It is looked for before
 //!   zeros are written, and when one is found, `used` and `made` begin at its first hole,
 //!   behind all that it holds, and behind as much as was written since the last look, in
-//!   case the file system takes for a hole what is not on the disk yet.
+//!   case the file system takes for a hole what is not on the disk yet. Two looks are at
+//!   most a piece and a batch apart, and a journal is full after 64 MB, so none can have
+//!   come and gone between them.
 //!
 //! Who follows the journals knows the newest, so this is also who hands it out to be synced.
 
